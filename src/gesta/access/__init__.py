@@ -1,0 +1,1 @@
+"""Organizations, accounts, identities, credentials, sessions, rate limits. Edges import `model` and `face`."""

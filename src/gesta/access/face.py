@@ -1,0 +1,103 @@
+"""The face of access: authentication, accounts, credentials, sessions, limits."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gesta.access.model import (
+    Account,
+    AccountType,
+    CredentialInfo,
+    CredentialType,
+    Environment,
+    NewCredential,
+    Organization,
+    Principal,
+    Scope,
+    SessionTokens,
+)
+
+
+class Access(Protocol):
+    # -- who is calling. Every failure is Unauthenticated, with `reason` missing | invalid | expired | revoked.
+    async def bearer(self, secret: str) -> Principal:
+        """A bearer token of CrossTrade, B3OS or native; any of them is valid in each of these dialects."""
+        ...
+
+    async def basic(self, username: str, password: str) -> Principal: ...
+
+    async def api_key(self, key: str, linked_account: str | None = None) -> Principal:
+        """`x-api-key`. `pk…` is production, `tk…` test. With `linked_account`, `Principal.account` is set;
+        InvalidInput(field="linked_account_id") when the account is unknown."""
+        ...
+
+    async def session(self, token: str) -> Principal:
+        """A session JWT: `Principal.account` and `.environment` are set."""
+        ...
+
+    # -- accounts
+    async def account(
+        self, organization: int, name: str, type: AccountType, environment: Environment = Environment.PRODUCTION
+    ) -> Account | None:
+        """By name, without case. None if the organization has no such account."""
+        ...
+
+    async def account_by_id(self, organization: int, account_id: int) -> Account | None: ...
+
+    async def accounts(self, organization: int) -> list[Account]: ...
+
+    async def ensure_account(
+        self,
+        organization: int,
+        name: str,
+        type: AccountType,
+        environment: Environment = Environment.PRODUCTION,
+        *,
+        time_zone: str | None = None,
+        currency: str | None = None,
+        server_name: str | None = None,
+    ) -> Account:
+        """The account, created if it did not exist (concurrent calls create one). Given settings of an existing
+        account are left as they are."""
+        ...
+
+    # -- organizations and credentials
+    async def create_organization(self, name: str) -> Organization: ...
+
+    async def organizations(self) -> list[Organization]: ...
+
+    async def create_credential(
+        self,
+        organization: int,
+        *,
+        type: CredentialType,
+        scopes: frozenset[Scope],
+        label: str = "",
+        identity: str = "owner",
+        username: str | None = None,
+        environment: Environment | None = None,
+    ) -> NewCredential:
+        """Create the identity if needed and a credential for it. BASIC needs `username` (a password is generated);
+        API_KEY needs `environment`."""
+        ...
+
+    async def credentials(self, organization: int) -> list[CredentialInfo]: ...
+
+    async def revoke_credential(self, organization: int, credential_id: int) -> CredentialInfo:
+        """Raises NotFound. Takes effect at once in this process, within seconds in others."""
+        ...
+
+    # -- sessions of linked accounts
+    async def issue_session(self, principal: Principal, account: Account, *, force_refresh: bool) -> SessionTokens:
+        """An unexpired token of the account is reused unless `force_refresh`."""
+        ...
+
+    async def revoke_session(self, token: str) -> int:
+        """How many sessions were revoked, 0 or 1."""
+        ...
+
+    # -- limits
+    def admit(self, bucket: str, credential_id: int) -> None:
+        """Take one token of the credential's bucket. Raises RateLimited with `retry_after_s`. Buckets by name in the
+        settings; `crosstrade` is 3/s with a burst of 20."""
+        ...

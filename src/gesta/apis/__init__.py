@@ -1,0 +1,1 @@
+"""The five dialects. Each is `routes`, `codec`, `errors`, `models`, and knows nothing of the others."""

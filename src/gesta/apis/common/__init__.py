@@ -1,0 +1,1 @@
+"""What the dialects share: services, hot routes, vendor overrides, error plumbing."""

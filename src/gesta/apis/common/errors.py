@@ -1,0 +1,86 @@
+"""One way for every exception to become a dialect's own error body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gesta.kernel.errors import CallerError, GestaError, InvalidInput, NotFound, Unavailable
+
+log = structlog.get_logger("gesta.http")
+
+Renderer = Callable[[Request, GestaError], Response]
+
+
+class MethodNotAllowed(CallerError):
+    """The path exists, the method does not. `details["allow"]` is the Allow header."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class InternalError(GestaError):
+    """Something unforeseen; the log has it under the request id."""
+
+
+def request_id_of(request: Request) -> str:
+    """The id that the dispatcher gave this request; it stands in the log and in `X-Request-Id`."""
+    return str(request.scope.get("gesta.request_id", ""))
+
+
+def install(app: FastAPI, render: Renderer) -> None:
+    """Every error of the sub-app leaves through `render`, in one shape; none shows internals."""
+
+    async def on_gesta(request: Request, error: Exception) -> Response:
+        assert isinstance(error, GestaError)
+        if not isinstance(error, CallerError):
+            log.error("request.failed", request_id=request_id_of(request), error=error.code, message=error.message)
+        return render(request, error)
+
+    async def on_validation(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        first = error.errors()[0]
+        where, *path = [str(part) for part in first["loc"]]
+        field = ".".join(path) or None
+        message = f"{field or where}: {first['msg']}"
+        return render(request, InvalidInput(message, field=field, where=where, errors=error.errors()))
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        if error.status_code == 404:
+            return render(request, NotFound(f"No route {request.url.path[:256]}.", what="route"))
+        if error.status_code == 405:
+            allow = (error.headers or {}).get("Allow", "")
+            response = render(request, MethodNotAllowed(f"This path allows {allow or 'other methods'}.", allow=allow))
+            if allow:
+                response.headers["Allow"] = allow
+            return response
+        return render(request, InvalidInput(str(error.detail)))
+
+    async def on_anything(request: Request, error: Exception) -> Response:
+        log.error("request.crashed", request_id=request_id_of(request), path=request.url.path, exc_info=error)
+        return render(request, InternalError("Internal error; the log has it under this request id."))
+
+    handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        GestaError: on_gesta,
+        RequestValidationError: on_validation,
+        HTTPException: on_http,
+    }
+    for kind, handler in handlers.items():
+        app.add_exception_handler(kind, handler)
+    # Starlette re-raises what the `Exception` handler answered, for the server to log; the dispatcher swallows that.
+    app.add_exception_handler(Exception, on_anything)
+
+
+def retry_after(error: GestaError) -> dict[str, str]:
+    """The Retry-After header of 429 and 503, whole seconds, at least 1."""
+    seconds = getattr(error, "retry_after_s", None)
+    if seconds is None and not isinstance(error, Unavailable):
+        return {}
+    return {"Retry-After": str(max(1, -(-int((seconds or 1) * 1000) // 1000)))}

@@ -1,0 +1,50 @@
+"""What a dialect is given. Built once by `app`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from gesta.access.face import Access
+from gesta.access.model import Account, AccountType, Environment
+from gesta.desk.reading import Reading
+from gesta.desk.recording import Recording
+from gesta.kernel.clock import Clock
+from gesta.kernel.ids import IdSource
+from gesta.ledger.records import NewExecution
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor's execution object, read: the account it names and, given that account, the row."""
+
+    account_name: str
+    account_type: AccountType
+    environment: Environment
+    row: Callable[[Account], NewExecution]
+
+
+class VendorCodec(Protocol):
+    """How a dialect's own execution objects enter the ledger through `POST /ledger/executions?dialect=`."""
+
+    def __call__(self, posted: Mapping[str, Any], *, now_us: int, organization: str) -> Decoded:
+        """Raises InvalidInput with `field` for anything that the vendor's own shape does not allow."""
+        ...
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    body_bytes: int = 16 * 1024 * 1024
+    body_timeout_s: float = 30
+    websocket_frame_bytes: int = 1024 * 1024
+    stream_heartbeat_s: float = 15
+
+
+class Services(msgspec.Struct, frozen=True, kw_only=True):
+    reading: Reading
+    recording: Recording
+    access: Access
+    clock: Clock
+    ids: IdSource
+    limits: Limits = Limits()
+    vendor_codecs: Mapping[str, VendorCodec] = {}

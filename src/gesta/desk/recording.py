@@ -1,0 +1,53 @@
+"""Recording: what enters the ledger from outside, and what changes in it. Every mutation names its identity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gesta.access.model import Principal, Scope
+from gesta.kernel.errors import NotFound
+from gesta.ledger.face import Ledger
+from gesta.ledger.lifecycle import check_birth
+from gesta.ledger.records import AppendResult, Event, Execution, Kind, NewEvent, NewExecution, Transition
+
+SCOPE_OF_KIND = {Kind.FILL: Scope.TRADE, Kind.EXECUTOR: Scope.TRADE, Kind.RUN: Scope.RUN}
+
+
+class Recording:
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    async def record(self, principal: Principal, rows: Sequence[NewExecution]) -> list[AppendResult]:
+        """Append rows of accounts of the caller's organization. Raises Forbidden, or Conflict for an impossible
+        birth status, before anything is written."""
+        for kind in {row.kind for row in rows}:
+            principal.require(SCOPE_OF_KIND[kind])
+        for row in rows:
+            check_birth(row.kind, row.status)
+            if principal.account is not None and row.account != principal.account.id:
+                raise NotFound("No such account.", what="account")
+        return await self._ledger.append(principal.organization.id, rows)
+
+    async def transition(self, principal: Principal, execution: Execution, change: Transition) -> Execution:
+        """Change an execution that the query door gave. Raises Forbidden or Conflict."""
+        principal.require(SCOPE_OF_KIND[execution.kind])
+        return await self._ledger.transition(
+            principal.organization.id,
+            execution.id,
+            msgspec.structs.replace(change, event=_signed(principal, change.event)),
+        )
+
+    async def note(self, principal: Principal, execution: Execution, events: Sequence[NewEvent]) -> list[Event]:
+        """Add events that change nothing else. Raises Forbidden."""
+        principal.require(SCOPE_OF_KIND[execution.kind])
+        return await self._ledger.note(
+            principal.organization.id, execution.id, [_signed(principal, event) for event in events]
+        )
+
+
+def _signed(principal: Principal, event: NewEvent) -> NewEvent:
+    """The audit trail: who did it stands in the event itself."""
+    by = {"identity": principal.identity_name, "credential": principal.credential_id}
+    return msgspec.structs.replace(event, data={**event.data, "by": by})

@@ -1,0 +1,1 @@
+"""Clock, ids, times, JSON and errors. Imports the standard library and msgspec only."""

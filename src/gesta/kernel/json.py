@@ -1,0 +1,44 @@
+"""JSON in and out. Every defect of the bytes becomes InvalidInput; nothing else escapes."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, overload
+
+import msgspec
+
+from gesta.kernel.errors import InvalidInput
+
+T = TypeVar("T")
+_encoder = msgspec.json.Encoder(decimal_format="string")
+_sorted_encoder = msgspec.json.Encoder(decimal_format="string", order="deterministic")
+
+
+@overload
+def decode_json(data: bytes | str) -> Any: ...
+@overload
+def decode_json(data: bytes | str, kind: type[T]) -> T: ...
+def decode_json(data: bytes | str, kind: Any = Any) -> Any:
+    """Decode and validate. Raises InvalidInput, with the path msgspec names, for any JSON that does not fit."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(str(error), field=path_of(str(error))) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        raise InvalidInput(f"The body is not valid JSON: {error}") from None
+    except RecursionError:
+        raise InvalidInput("The JSON is nested too deeply") from None
+
+
+def path_of(message: str) -> str | None:
+    """The `$.a[0].b` path at the end of a msgspec message, without the `$`."""
+    _, found, tail = message.rpartition(" - at `$")
+    return tail.rstrip("`").lstrip(".") or None if found else None
+
+
+def encode_json(value: Any) -> bytes:
+    return _encoder.encode(value)
+
+
+def encode_json_sorted(value: Any) -> bytes:
+    """Equal values give equal bytes: for content hashes."""
+    return _sorted_encoder.encode(value)

@@ -1,0 +1,75 @@
+"""What a reader may ask: scope, filter, page, cursor, summary. Plain values."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gesta.ledger.records import Event, Execution, Kind, Mode, Source, Status
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Every condition must hold; an empty set means no condition. Ranges are on `created_at_us`: from ≤ t < to.
+
+    `organization` is always the caller's. `account` narrows to one account (fast at any size); `accounts` to several.
+    kinds, statuses, sources, modes, account and the time range have exact totals at constant cost. `parent_id`,
+    `correlation`, `accounts` and `name_contains` (case-insensitive) cost time in proportion to what they match.
+    """
+
+    organization: int
+    account: int | None = None
+    accounts: frozenset[int] = frozenset()
+    kinds: frozenset[Kind] = frozenset()
+    statuses: frozenset[Status] = frozenset()
+    sources: frozenset[Source] = frozenset()
+    modes: frozenset[Mode] = frozenset()
+    created_from_us: int | None = None
+    created_to_us: int | None = None
+    parent_id: str | None = None
+    correlation: dict[str, str] = {}
+    name_contains: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """`total` is exact, or None where it was not asked for. `has_more` says whether a row follows."""
+
+    rows: list[Execution]
+    total: int | None
+    has_more: bool
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place between two rows in event-time order. Opaque text outside (`encode`, `decode`)."""
+
+    created_at_us: int
+    row: int
+
+
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows after a cursor. `next` is None at the end."""
+
+    rows: list[Execution]
+    next: Cursor | None
+
+
+class EventSlice(msgspec.Struct, frozen=True, kw_only=True):
+    events: list[Event]
+    has_more: bool
+
+
+class SummaryRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts and exact sums of one (day, account, kind, status, currency). Sums are decimal text.
+
+    fills: quantity, volume = Σ price·quantity·point value, fees, pnl = Σ realized;
+    executors: volume = filled quote, fees, pnl = net. Runs have counts only.
+    """
+
+    day: str | None
+    account: int | None
+    kind: Kind | None
+    status: Status | None
+    currency: str
+    count: int
+    quantity: str
+    volume: str
+    fees: str
+    pnl: str

@@ -1,0 +1,96 @@
+"""A program is the deciding half of a database transaction: a generator that yields statements and receives rows.
+
+It never awaits and never knows its driver, so the same program runs on SQLite (in the writer thread, or inline for a
+bounded read) and on PostgreSQL. A program may be run again from its start after a lost connection or a deadlock, so it
+must have no effect but its statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from importlib import resources
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+Row = Sequence[Any]
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One named SQL statement in each database's text. Parameters are written `$1`, `$2` …"""
+
+    name: str
+    sqlite: str
+    postgres: str
+
+
+class Fetch(msgspec.Struct, frozen=True):
+    """Run a statement; the program receives its rows as a list of tuples."""
+
+    statement: Statement
+    parameters: Sequence[Any] = ()
+
+
+class Many(msgspec.Struct, frozen=True):
+    """Run a statement once for each parameter row, in order; the program receives []."""
+
+    statement: Statement
+    parameters: Sequence[Sequence[Any]]
+
+
+Op = Fetch | Many
+Program = Generator[Op, list[Row], T]
+ProgramFactory = Callable[[], Program[T]]
+
+
+class Database(Protocol):
+    """`write` returns when the program's effects are on disk. `read` runs a program in one snapshot.
+
+    Both raise Unavailable when the database is out of reach, StorageFull when it refuses writes for want of space;
+    an exception that the program raises rolls its own effects back and comes through unchanged.
+    """
+
+    dialect: str
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    async def write(self, program: ProgramFactory[T]) -> T: ...
+
+    async def read(self, program: ProgramFactory[T]) -> T: ...
+
+
+def load(package: str, file: str) -> dict[str, Statement]:
+    """Read a `.sql` file of named statements.
+
+    `-- name: verb.what` starts a statement; the comment after it says its purpose. Between `-- sqlite:` or
+    `-- postgres:` and `-- end` stand lines for that database only.
+    """
+    statements: dict[str, Statement] = {}
+    text = resources.files(package).joinpath(file).read_text("utf-8")
+    for part in text.split("-- name: ")[1:]:
+        name, _, body = part.partition("\n")
+        statements[name.strip()] = Statement(name.strip(), _for("sqlite", body), _for("postgres", body))
+    return statements
+
+
+def _for(dialect: str, body: str) -> str:
+    lines: list[str] = []
+    only: str | None = None
+    for line in body.splitlines():
+        word = line.strip()
+        if word in ("-- sqlite:", "-- postgres:"):
+            only = word[3:-1]
+        elif word == "-- end":
+            only = None
+        elif not word.startswith("--") and only in (None, dialect):
+            lines.append(line)
+    sql = "\n".join(lines).strip().rstrip(";")
+    return _sqlite_text(sql) if dialect == "sqlite" else sql
+
+
+def _sqlite_text(sql: str) -> str:
+    """SQLite writes numbered parameters `?1`, and its strict tables know INTEGER, TEXT and BLOB only."""
+    return sql.replace("$", "?").replace("BIGINT", "INTEGER").replace("SMALLINT", "INTEGER").replace("BYTEA", "BLOB")
