@@ -45,21 +45,32 @@ ProgramFactory = Callable[[], Program[T]]
 
 
 class Database(Protocol):
-    """`write` returns when the program's effects are on disk. `read` runs a program in one snapshot.
+    """One database: a durable writer with group commit, and readers that never wait for it.
 
-    Both raise Unavailable when the database is out of reach, StorageFull when it refuses writes for want of space;
-    an exception that the program raises rolls its own effects back and comes through unchanged.
+    `write` returns when the program's effects are on disk; programs with the same `key` (an organization) run one after
+    another over all processes. `read` runs a program in one snapshot; `snapshot=False` spares that for a program of one
+    statement, `unbounded=True` keeps a long one off the event loop. All raise Unavailable when the database is out of
+    reach, StorageFull when it refuses writes for want of space; an exception that the program raises rolls its own
+    effects back and comes through unchanged.
     """
 
     dialect: str
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Open the database. Starting a started one does nothing."""
+        ...
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> None:
+        """Finish the writes that were accepted, then close. Stopping a stopped or unstarted one does nothing."""
+        ...
 
-    async def write(self, program: ProgramFactory[T]) -> T: ...
+    async def write(self, program: ProgramFactory[T], *, key: int = 0) -> T: ...
 
-    async def read(self, program: ProgramFactory[T]) -> T: ...
+    async def read(self, program: ProgramFactory[T], *, snapshot: bool = True, unbounded: bool = False) -> T: ...
+
+    def listen(self, callback: Callable[[str], None]) -> None:
+        """Call `callback(payload)` for each notification that another process committed (PostgreSQL only)."""
+        ...
 
 
 def load(package: str, file: str) -> dict[str, Statement]:
@@ -72,11 +83,12 @@ def load(package: str, file: str) -> dict[str, Statement]:
     text = resources.files(package).joinpath(file).read_text("utf-8")
     for part in text.split("-- name: ")[1:]:
         name, _, body = part.partition("\n")
-        statements[name.strip()] = Statement(name.strip(), _for("sqlite", body), _for("postgres", body))
+        statements[name.strip()] = Statement(name.strip(), for_dialect("sqlite", body), for_dialect("postgres", body))
     return statements
 
 
-def _for(dialect: str, body: str) -> str:
+def for_dialect(dialect: str, body: str) -> str:
+    """The text of one database: its own lines and the common ones, without comments, in its own spelling."""
     lines: list[str] = []
     only: str | None = None
     for line in body.splitlines():
