@@ -77,6 +77,7 @@ class Wire(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 class FillDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="fill"):
     """One trade fill. `commission` is for the whole fill, in `currency`; `position_after` is signed.
+    `cumulative_quantity` is what its order had filled up to and with this fill, where the venue says so.
 
     Derivations of the NinjaTrader fields: protocols/crosstrade.md §5.
     """
@@ -107,6 +108,7 @@ class FillDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     is_start_of_day: bool = False
     bars_in_progress: int = 0
     realized_pnl: Decimal | None = None
+    cumulative_quantity: Decimal | None = None
 
 
 class ExecutorDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="executor"):
