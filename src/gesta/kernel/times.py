@@ -39,12 +39,17 @@ def parse_rfc3339(text: str, *, field: str | None = None) -> int:
     fraction_us = int(((match[7] or "") + "000000")[:6])
     offset_us = 0
     if match[9]:
+        if int(match[10]) > 23 or int(match[11]) > 59:
+            raise InvalidInput(f"{text[:64]!r} is not a possible date and time: no such time zone", field=field)
         offset_us = (int(match[10]) * 3600 + int(match[11]) * 60) * 1_000_000 * (-1 if match[9] == "-" else 1)
     try:
         moment = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
     except ValueError as error:
         raise InvalidInput(f"{text[:64]!r} is not a possible date and time: {error}", field=field) from None
-    return from_datetime(moment) + fraction_us - offset_us
+    at_us = from_datetime(moment) + fraction_us - offset_us
+    if not MIN_US <= at_us <= MAX_US:
+        raise InvalidInput(f"{text[:64]!r} is outside the years 1 to 9999 in UTC", field=field)
+    return at_us
 
 
 def parse_date(text: str, *, field: str | None = None) -> int | None:
