@@ -1,0 +1,1 @@
+"""What contributors and continuous integration run. No part of the installed package."""
