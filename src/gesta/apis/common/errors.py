@@ -25,6 +25,13 @@ class MethodNotAllowed(CallerError):
     code = "method_not_allowed"
 
 
+class BodyTimeout(CallerError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class InternalError(GestaError):
     """Something unforeseen; the log has it under the request id."""
 
@@ -61,10 +68,14 @@ def install(app: FastAPI, render: Renderer) -> None:
             if allow:
                 response.headers["Allow"] = allow
             return response
+        if isinstance(error.__cause__, GestaError):
+            # FastAPI turns whatever reading the body raises (TooLarge, BodyTimeout) into its own 400.
+            return await on_gesta(request, error.__cause__)
         return render(request, InvalidInput(str(error.detail)))
 
     async def on_anything(request: Request, error: Exception) -> Response:
         log.error("request.crashed", request_id=request_id_of(request), path=request.url.path, exc_info=error)
+        request.scope["gesta.logged"] = True
         return render(request, InternalError("Internal error; the log has it under this request id."))
 
     handlers: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
