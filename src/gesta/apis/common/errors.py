@@ -42,7 +42,8 @@ def request_id_of(request: Request) -> str:
 
 
 def install(app: FastAPI, render: Renderer) -> None:
-    """Every error of the sub-app leaves through `render`, in one shape; none shows internals."""
+    """Every error of the sub-app leaves through `render`, in one shape; none shows internals. `renderer_of` gives it."""
+    app.state.render = render
 
     async def on_gesta(request: Request, error: Exception) -> Response:
         assert isinstance(error, GestaError)
@@ -87,6 +88,12 @@ def install(app: FastAPI, render: Renderer) -> None:
         app.add_exception_handler(kind, handler)
     # Starlette re-raises what the `Exception` handler answered, for the server to log; the dispatcher swallows that.
     app.add_exception_handler(Exception, on_anything)
+
+
+def renderer_of(app: FastAPI) -> Renderer:
+    """The renderer that `install` was given, for what is refused before the sub-app sees it."""
+    render: Renderer = app.state.render
+    return render
 
 
 def retry_after(error: GestaError) -> dict[str, str]:
