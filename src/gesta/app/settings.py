@@ -17,8 +17,11 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta
 
+from gesta.access.buckets import Bucket
+from gesta.access.settings import DEFAULT_BUCKETS, AccessSettings
 from gesta.kernel.errors import InvalidInput
 
+_ACCESS = AccessSettings()
 DEFAULT_FILE = Path("gesta.toml")
 PREFIX = "GESTA_"
 
@@ -51,7 +54,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(ge=1, le=3600, description="How long a connection may idle between two requests.")
     ] = 65
     header_bytes: Annotated[
-        int, Meta(ge=1024, le=1_048_576, description="Largest request head; a larger one is answered 431.")
+        int, Meta(ge=1024, le=1_048_576, description="Largest request head; a larger one is answered 413.")
     ] = 65_536
     query_bytes: Annotated[
         int, Meta(ge=256, le=1_048_576, description="Longest query string; a longer one is answered 400.")
@@ -140,31 +143,49 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
 class BucketSettings(msgspec.Struct, frozen=True, kw_only=True):
     """A token bucket, one per credential."""
 
-    per_second: Annotated[
-        float, Meta(ge=0, le=1_000_000, description="Requests per second in the long run; 0 is no limit.")
-    ] = 0.0
-    burst: Annotated[int, Meta(ge=1, le=1_000_000, description="Requests that may come at once.")] = 20
+    rate_per_s: Annotated[float, Meta(ge=1e-6, le=1e9, description="Requests per second in the long run.")]
+    burst: Annotated[int, Meta(ge=1, le=1_000_000_000, description="Requests that may come at once.")]
+
+
+def _default(bucket: str) -> BucketSettings:
+    default = DEFAULT_BUCKETS[bucket]
+    return BucketSettings(rate_per_s=float(default.rate_per_s), burst=default.burst)
 
 
 class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Requests per credential and dialect; above it the answer is 429 with `Retry-After`."""
+    """Requests per credential; above it the answer is 429 with `Retry-After`."""
 
-    crosstrade: Annotated[BucketSettings, Meta(description="CrossTrade publishes 3 per second with a burst of 20.")] = (
-        BucketSettings(per_second=3.0)
+    crosstrade: Annotated[BucketSettings, Meta(description="CrossTrade publishes 3 per second, burst 20.")] = _default(
+        "crosstrade"
     )
-    hummingbot: Annotated[BucketSettings, Meta(description="Hummingbot publishes no limit.")] = BucketSettings()
-    b3os: Annotated[BucketSettings, Meta(description="B3OS publishes no limit.")] = BucketSettings()
-    refold: Annotated[BucketSettings, Meta(description="Refold publishes no limit.")] = BucketSettings()
-    native: Annotated[BucketSettings, Meta(description="Gesta's own API under `/ledger`.")] = BucketSettings()
+    crosstrade_subscribe: Annotated[
+        BucketSettings, Meta(description="Subscriptions on CrossTrade's WebSocket: 20 per minute, burst 5.")
+    ] = _default("crosstrade_subscribe")
+    hummingbot: Annotated[BucketSettings, Meta(description="Hummingbot publishes no limit.")] = _default("hummingbot")
+    b3os: Annotated[BucketSettings, Meta(description="B3OS publishes no limit.")] = _default("b3os")
+    refold: Annotated[BucketSettings, Meta(description="Refold publishes no limit.")] = _default("refold")
+    native: Annotated[BucketSettings, Meta(description="Gesta's own API under `/ledger`.")] = _default("native")
+
+    def buckets(self) -> dict[str, Bucket]:
+        """As access takes them."""
+        return {
+            name: Bucket(rate_per_s=bucket.rate_per_s, burst=bucket.burst)
+            for name, bucket in ((name, getattr(self, name)) for name in self.__struct_fields__)
+        }
 
 
 class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Session tokens of linked accounts."""
 
-    lifetime_s: Annotated[int, Meta(ge=60, le=31_536_000, description="Lifetime of a session token.")] = 86_400
-    refresh_lifetime_s: Annotated[int, Meta(ge=60, le=31_536_000, description="Lifetime of its refresh token.")] = (
-        2_592_000
+    ttl_s: Annotated[int, Meta(ge=60, le=31_536_000, description="Lifetime of a session token.")] = (
+        _ACCESS.session_ttl_s
     )
+    refresh_ttl_s: Annotated[
+        int, Meta(ge=60, le=31_536_000, description="Lifetime of its refresh token; not below `ttl_s`.")
+    ] = _ACCESS.refresh_ttl_s
+    per_account: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="Sessions of one account; one more ends the oldest.")
+    ] = _ACCESS.sessions_per_account
 
 
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -221,6 +242,8 @@ def load_settings(
         raise InvalidInput(f"The setting {name} is wrong: {message or error}", field=name, where="settings") from None
     if not settings.database.is_postgres:
         _ = settings.database.sqlite_path
+    if settings.sessions.refresh_ttl_s < settings.sessions.ttl_s:
+        raise InvalidInput("sessions.refresh_ttl_s must not be below sessions.ttl_s.", where="settings")
     return settings
 
 
