@@ -1,0 +1,118 @@
+"""The routes of hummingbot-api under `/executors` (seed 002, protocols/hummingbot.md §11)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gesta.access.model import Principal
+from gesta.apis.common.errors import install
+from gesta.apis.common.hot import HotRoute
+from gesta.apis.common.services import Services
+from gesta.apis.hummingbot import openapi
+from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
+from gesta.apis.hummingbot.errors import render
+from gesta.apis.hummingbot.parameters import basic_credentials, logs_query
+from gesta.kernel.errors import NotFound
+from gesta.ledger.records import Event, Execution, Kind
+
+EVENTS_PER_READ = 1000
+
+# A configuration may hold exact numbers; in JSON they are numbers.
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def json_response(value: Any) -> Response:
+    return Response(_encoder.encode(value), media_type="application/json")
+
+
+class Executors:
+    """The endpoints. Each authenticates first, so that 401 wins over every other error."""
+
+    def __init__(self, services: Services) -> None:
+        self._reading = services.reading
+        self._access = services.access
+
+    async def _caller(self, request: Request) -> Principal:
+        username, password = basic_credentials(request.headers.get("authorization"))
+        principal = await self._access.basic(username, password)
+        self._access.admit(DIALECT, principal.credential_id)
+        return principal
+
+    async def _executor(self, principal: Principal, executor_id: str) -> Execution:
+        missing = NotFound(f"Executor {executor_id[:256]} not found")
+        if not executor_id.isprintable():
+            raise missing
+        try:
+            return await self._reading.get(principal, executor_id, kind=Kind.EXECUTOR)
+        except NotFound:
+            raise missing from None
+
+    async def get(self, request: Request) -> Response:
+        """Detailed information about one executor: running or finished, the shape is the same."""
+        principal = await self._caller(request)
+        execution = await self._executor(principal, request.path_params["executor_id"])
+        account = await self._access.account_by_id(execution.organization, execution.account)
+        return json_response(encode(execution, account))
+
+    async def logs(self, request: Request) -> Response:
+        """The timeline of an executor as log entries, of running and of finished executors alike: the newest `limit`
+        of the level, oldest first."""
+        principal = await self._caller(request)
+        query = logs_query(request.query_params)
+        execution = await self._executor(principal, request.path_params["executor_id"])
+        newest: deque[Event] = deque(maxlen=query.limit)
+        total_count, after_seq, has_more = 0, 0, True
+        while has_more:
+            read = await self._reading.events(principal, execution, after_seq=after_seq, limit=EVENTS_PER_READ)
+            kept = [event for event in read.events if query.level in (None, event.level)]
+            newest.extend(kept)
+            total_count += len(kept)
+            has_more = read.has_more
+            after_seq = read.events[-1].seq if read.events else after_seq
+        logs = [encode_log(event) for event in newest]
+        return json_response({"executor_id": execution.id, "logs": logs, "total_count": total_count})
+
+
+def build(services: Services) -> FastAPI:
+    """The sub-app of this dialect. Its OpenAPI document is `app.openapi()`; no path of it is served by itself."""
+    app = FastAPI(
+        title="Gesta: executors, in the dialect of hummingbot-api",
+        version="1.0.1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
+    install(app, render)
+    executors = Executors(services)
+    router = APIRouter(prefix="/executors", tags=["Executors"], route_class=HotRoute)
+    router.add_api_route(
+        "/{executor_id}",
+        executors.get,
+        methods=["GET"],
+        summary="Get Executor",
+        operation_id="get_executor",
+        response_model=None,
+        openapi_extra=openapi.GET_EXECUTOR,
+    )
+    router.add_api_route(
+        "/{executor_id}/logs",
+        executors.logs,
+        methods=["GET"],
+        summary="Get Executor Logs",
+        operation_id="get_executor_logs",
+        response_model=None,
+        openapi_extra=openapi.GET_LOGS,
+    )
+    app.include_router(router)
+    openapi.complete(app)
+    return app
+
+
+__all__ = ["build"]
