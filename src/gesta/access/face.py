@@ -7,6 +7,7 @@ from typing import Protocol
 from gesta.access.model import (
     Account,
     AccountType,
+    AuditEntry,
     CredentialInfo,
     CredentialType,
     Environment,
@@ -56,13 +57,17 @@ class Access(Protocol):
         time_zone: str | None = None,
         currency: str | None = None,
         server_name: str | None = None,
+        actor: str = "operator",
     ) -> Account:
         """The account, created if it did not exist (concurrent calls create one). Given settings of an existing
-        account are left as they are."""
+        account are left as they are. `actor` is the identity that the audit trail names. Raises InvalidInput for a
+        name that is empty, longer than 256 characters or has control characters, and for an unknown time zone."""
         ...
 
     # -- organizations and credentials
-    async def create_organization(self, name: str) -> Organization: ...
+    async def create_organization(self, name: str, *, actor: str = "operator") -> Organization:
+        """Raises Conflict when the name is taken (compared without case)."""
+        ...
 
     async def organizations(self) -> list[Organization]: ...
 
@@ -76,15 +81,20 @@ class Access(Protocol):
         identity: str = "owner",
         username: str | None = None,
         environment: Environment | None = None,
+        actor: str = "operator",
     ) -> NewCredential:
         """Create the identity if needed and a credential for it. BASIC needs `username` (a password is generated);
-        API_KEY needs `environment`."""
+        API_KEY needs `environment`. Raises InvalidInput, Conflict for a username that is taken, NotFound for an
+        unknown organization."""
         ...
 
     async def credentials(self, organization: int) -> list[CredentialInfo]: ...
 
-    async def revoke_credential(self, organization: int, credential_id: int) -> CredentialInfo:
-        """Raises NotFound. Takes effect at once in this process, within seconds in others."""
+    async def revoke_credential(
+        self, organization: int, credential_id: int, *, actor: str = "operator"
+    ) -> CredentialInfo:
+        """Raises NotFound. Sessions that the credential opened end with it. Takes effect at once in this process,
+        within seconds in others."""
         ...
 
     # -- sessions of linked accounts
@@ -93,7 +103,12 @@ class Access(Protocol):
         ...
 
     async def revoke_session(self, token: str) -> int:
-        """How many sessions were revoked, 0 or 1."""
+        """How many sessions were revoked, 0 or 1 (it had ended before). Raises Unauthenticated for a text that is not
+        a session token of this server."""
+        ...
+
+    async def audit_trail(self, organization: int, limit: int = 100) -> list[AuditEntry]:
+        """The newest mutations first; `limit` is clamped to 1..1000."""
         ...
 
     # -- limits

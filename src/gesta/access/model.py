@@ -108,6 +108,10 @@ class NewCredential(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     username: str | None = None
 
+    def __repr__(self) -> str:
+        """Without the secret, so that no log or traceback shows it."""
+        return f"NewCredential(info={self.info!r}, secret=…)"
+
 
 class SessionTokens(msgspec.Struct, frozen=True, kw_only=True):
     """A session of one linked account (protocols/refold.md, session token)."""
@@ -116,3 +120,19 @@ class SessionTokens(msgspec.Struct, frozen=True, kw_only=True):
     refresh_token: str
     expires_in_s: int
     refresh_expires_in_s: int
+
+    def __repr__(self) -> str:
+        """Without the tokens, so that no log or traceback shows them."""
+        return f"SessionTokens(expires_in_s={self.expires_in_s}, refresh_expires_in_s={self.refresh_expires_in_s})"
+
+
+class AuditEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """One mutation of access: who did what to what. `data` is JSON and never holds a secret."""
+
+    id: int
+    organization: int
+    at_us: int
+    identity: str
+    action: str
+    subject: str
+    data: dict[str, str | int | None]
