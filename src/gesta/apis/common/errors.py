@@ -42,7 +42,7 @@ def request_id_of(request: Request) -> str:
 
 
 def install(app: FastAPI, render: Renderer) -> None:
-    """Every error of the sub-app leaves through `render`, in one shape; none shows internals. `renderer_of` gives it."""
+    """Every error of the sub-app leaves through `render`, without internals. `renderer_of` gives it back."""
     app.state.render = render
 
     async def on_gesta(request: Request, error: Exception) -> Response:
