@@ -49,6 +49,8 @@ PREFIXES = {
     "native": ("/ledger",),
 }
 
+LAST_USED_S = 15.0
+
 _PING = Statement("operations.ping", "SELECT 1", "SELECT 1")
 
 
@@ -170,6 +172,7 @@ async def build(
             await stack.enter_async_context(dialect.router.lifespan_context(dialect))
         supervisor = Supervisor()
         _plan(supervisor, core)
+        stack.push_async_callback(core.access.flush_last_used, force=True)
         await supervisor.start()
         stack.push_async_callback(supervisor.stop)
         yield Server(core=core, services=services, app=app, dialects=dialects, supervisor=supervisor)
@@ -208,7 +211,7 @@ def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
 
 def _plan(supervisor: Supervisor, core: Core) -> None:
     """The periodic work of a running server."""
-    supervisor.every(core.access.settings.last_used_flush_s, "flush last-used times", core.access.flush_last_used)
+    supervisor.every(LAST_USED_S, "flush last-used times", core.access.flush_last_used)
 
 
 def _ping() -> Program[None]:
