@@ -8,8 +8,8 @@ from decimal import Decimal
 from gesta.app.demo.market import FUTURES, SECOND_US, Instrument, contract
 from gesta.app.demo.noise import below, choice, hex_token
 from gesta.app.demo.story import ORIGIN, Accounts, Story
-from gesta.ledger.records import FillDetail, Mode, NewExecution, Side, Source, Status
-from gesta.sources.positions import Flags, flags_of
+from gesta.ledger.records import FillDetail, NewExecution, Side, Source, Status
+from gesta.sources.positions import flags_of
 
 EPISODE_US = 240 * SECOND_US
 SERVER_NAME = "GESTA-DEMO"
@@ -31,8 +31,8 @@ def fill_episode(seed: int, accounts: Accounts, index: int) -> Iterator[Story]:
         price = instrument.price_at(seed, at_us)
         realized = _fold(open_lots, direction * planned, price)
         position = sum(lot for lot, _ in open_lots)
-        detail = _detail(instrument, at_us, direction * planned, price, position, realized)
         order_id = hex_token(32, seed, "order", index, number)
+        detail = _detail(instrument, at_us, direction * planned, price, position, realized, order_id)
         yield Story(
             birth=NewExecution(
                 id=hex_token(32, seed, "fill", index, number),
@@ -41,12 +41,11 @@ def fill_episode(seed: int, accounts: Accounts, index: int) -> Iterator[Story]:
                 name=_name(detail),
                 status=Status.SUCCEEDED,
                 source=Source.SIMULATED,
-                mode=Mode.ASYNC,
                 created_at_us=at_us,
                 started_at_us=at_us,
                 finished_at_us=at_us,
                 correlation={"order_id": order_id, "instrument": detail.instrument},
-                detail=_with_order(detail, order_id),
+                detail=detail,
             )
         )
 
@@ -68,13 +67,19 @@ def _fold(open_lots: list[tuple[int, Decimal]], change: int, price: Decimal) -> 
 
 
 def _detail(
-    instrument: Instrument, at_us: int, change: int, price: Decimal, position: int, realized: Decimal | None
+    instrument: Instrument,
+    at_us: int,
+    change: int,
+    price: Decimal,
+    position: int,
+    realized: Decimal | None,
+    order_id: str,
 ) -> FillDetail:
     side = Side.BUY if change > 0 else Side.SELL
     quantity = Decimal(abs(change))
-    flags: Flags = flags_of(side, quantity, Decimal(position))
+    flags = flags_of(side, quantity, Decimal(position))
     return FillDetail(
-        order_id="",
+        order_id=order_id,
         instrument=contract(instrument.symbol, at_us),
         side=side,
         quantity=quantity,
@@ -92,3 +97,13 @@ def _detail(
         is_last_exit=flags.is_last_exit,
         realized_pnl=None if realized is None else realized * instrument.point_value,
     )
+
+
+def _name(detail: FillDetail) -> str:
+    if detail.is_entry and detail.is_exit:
+        return "Simulated reversal"
+    if detail.is_entry:
+        return "Simulated entry" if detail.is_initial_entry else "Simulated scale-in"
+    if detail.is_last_exit:
+        return "Simulated exit"
+    return "Simulated profit target" if (detail.realized_pnl or 0) > 0 else "Simulated stop loss"

@@ -35,19 +35,19 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return POINT_VALUES[self.symbol]
 
 
-_S_AND_P = {"walk_name": "s&p", "tick": Decimal("0.25"), "base_ticks": 27_600, "deviation": 1000}
+_ES = Instrument(
+    symbol="ES",
+    walk_name="s&p",
+    tick=Decimal("0.25"),
+    base_ticks=27_600,
+    deviation=1000,
+    commission=Decimal("2.25"),
+)
 
 FUTURES = (
-    Instrument(symbol="ES", commission=Decimal("2.25"), **_S_AND_P),  # type: ignore[arg-type]
-    Instrument(symbol="MES", commission=Decimal("0.62"), **_S_AND_P),  # type: ignore[arg-type]
-    Instrument(
-        symbol="NQ",
-        walk_name="nasdaq",
-        tick=Decimal("0.25"),
-        base_ticks=100_000,
-        deviation=4500,
-        commission=Decimal("2.25"),
-    ),
+    _ES,
+    msgspec.structs.replace(_ES, symbol="MES", commission=Decimal("0.62")),
+    msgspec.structs.replace(_ES, symbol="NQ", walk_name="nasdaq", base_ticks=100_000, deviation=4500),
 )
 
 PAIRS = (
