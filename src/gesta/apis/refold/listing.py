@@ -1,0 +1,258 @@
+"""The list's query string, read, and the page it asks for (protocols/refold.md §3)."""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from gesta.access.model import Principal
+from gesta.apis.refold.paging import PageOf, read_page
+from gesta.apis.refold.vocabulary import MODES_OF, SOURCES_OF, STATUSES_OF, slug_of
+from gesta.desk.reading import Reading
+from gesta.kernel.errors import InvalidInput, NotFound
+from gesta.kernel.times import DAY_US, parse_date, parse_rfc3339
+from gesta.ledger.query import Filter
+from gesta.ledger.records import Execution, Kind, Mode, Source, Status
+
+T = TypeVar("T")
+
+MAX_SLUGS = 20
+MAX_ID_CHARS = 256
+_BATCH = 500
+_FINER_THAN_MS = re.compile(r"\.\d{4}", re.ASCII)
+
+
+class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """One list request. Empty sets and None mean no condition; times are from ≤ createdAt < to."""
+
+    page: PageOf
+    ascending: bool = False
+    statuses: frozenset[Status] = frozenset()
+    sources: frozenset[Source] = frozenset()
+    modes: frozenset[Mode] = frozenset()
+    created_from_us: int | None = None
+    created_to_us: int | None = None
+    workflow_id: str | None = None
+    workflow_name: str | None = None
+    execution_id: str | None = None
+    slugs: tuple[str, ...] = ()
+
+
+def read_query(query_string: bytes) -> dict[str, str]:
+    """The parameters by name; of one that is repeated, the last. `+` is a space. Raises InvalidInput for bytes that
+    are not UTF-8 and for NUL characters."""
+    if not query_string:
+        return {}
+    try:
+        found = dict(parse_qsl(query_string.decode("utf-8"), keep_blank_values=True, errors="strict"))
+    except UnicodeDecodeError:
+        raise InvalidInput("The query string is not UTF-8", where="query") from None
+    for key, value in found.items():
+        if "\0" in value:
+            raise InvalidInput(f"`{key[:64]}` has a NUL character", field=key[:64], where="query")
+    return found
+
+
+def read_list(query: Mapping[str, str]) -> ListQuery:
+    """Read every documented parameter and ignore the rest. Raises InvalidInput with the parameter's name."""
+    start, end = query.get("start_date"), query.get("end_date")
+    return ListQuery(
+        page=read_page(query.get("page"), query.get("limit")),
+        ascending=_flag(query, "sortAsc"),
+        statuses=_words(query, "status", STATUSES_OF, upper=True),
+        sources=_words(query, "execution_source", SOURCES_OF, upper=False),
+        modes=_words(query, "execution_type", MODES_OF, upper=True),
+        created_from_us=_start_us(start) if start else None,
+        created_to_us=_end_us(end) if end else None,
+        workflow_id=query.get("workflow_id") or None,
+        workflow_name=query.get("workflow_name") or None,
+        execution_id=query.get("execution_id") or None,
+        slugs=_slugs(query.get("slug") or ""),
+    )
+
+
+def read_flag(query: Mapping[str, str], name: str) -> bool:
+    """`true` or `false` without case; absent and empty are false."""
+    return _flag(query, name)
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    value = (query.get(name) or "false").casefold()
+    if value not in ("true", "false"):
+        raise InvalidInput(f"`{name}` is true or false", field=name, where="query")
+    return value == "true"
+
+
+def _words(query: Mapping[str, str], name: str, table: Mapping[str, frozenset[T]], *, upper: bool) -> frozenset[T]:
+    """The union of a comma-separated list of words, without case. `All` anywhere, or nothing, is no condition."""
+    chosen: frozenset[T] = frozenset()
+    for part in query.get(name, "").split(","):
+        word = part.strip().upper() if upper else part.strip().casefold()
+        if word in ("ALL", "all"):
+            return frozenset()
+        if word and word not in table:
+            known = ", ".join(["All", *table])
+            raise InvalidInput(f"`{name}` is one of {known}; it is {part[:64]!r}", field=name, where="query")
+        chosen |= table.get(word, frozenset())
+    return chosen
+
+
+def _slugs(text: str) -> tuple[str, ...]:
+    slugs = tuple(dict.fromkeys(slug_of(part) or part for part in text.split(",") if part.strip()))
+    if len(slugs) > MAX_SLUGS:
+        raise InvalidInput(f"`slug` names at most {MAX_SLUGS} applications", field="slug", where="query")
+    return slugs
+
+
+def _start_us(text: str) -> int:
+    """A date is its first instant; a timestamp is taken literally."""
+    try:
+        day_us = parse_date(text, field="start_date")
+        return parse_rfc3339(text, field="start_date") if day_us is None else day_us
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field="start_date", where="query") from None
+
+
+def _end_us(text: str) -> int:
+    """The first instant that is too late: a date means all of its day, and a timestamp all of its last printed
+    millisecond, since `createdAt` is printed in milliseconds."""
+    try:
+        day_us = parse_date(text, field="end_date")
+        if day_us is not None:
+            return day_us + DAY_US
+        return parse_rfc3339(text, field="end_date") + (1 if _FINER_THAN_MS.search(text) else 1000)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field="end_date", where="query") from None
+
+
+async def find(reading: Reading, principal: Principal, asked: ListQuery) -> tuple[list[Execution], int]:
+    """The page's rows and the exact total, within the principal's linked account."""
+    query = reading.filter(
+        principal,
+        kinds=frozenset({Kind.RUN}),
+        statuses=asked.statuses,
+        sources=asked.sources,
+        modes=asked.modes,
+        created_from_us=asked.created_from_us,
+        created_to_us=asked.created_to_us,
+        name_contains=asked.workflow_name,
+        correlation={"workflow_id": asked.workflow_id} if asked.workflow_id else {},
+    )
+    if asked.execution_id is not None:
+        return await _find_one(reading, principal, query, asked)
+    if len(asked.slugs) > 1:
+        return await _find_in_applications(reading, principal, query, asked)
+    if asked.slugs:
+        query = _of_application(query, asked.slugs[0])
+    page = asked.page
+    if page.limit == 0:
+        return [], await reading.count(principal, query)
+    found = await reading.page(
+        principal, query, offset=page.offset, limit=page.limit, newest_first=not asked.ascending, total=True
+    )
+    return found.rows, found.total or 0
+
+
+async def _find_one(
+    reading: Reading, principal: Principal, query: Filter, asked: ListQuery
+) -> tuple[list[Execution], int]:
+    """`execution_id` names one execution; the other filters must hold for it too."""
+    row = await get(reading, principal, asked.execution_id or "")
+    if row is None or not _holds(query, asked, row):
+        return [], 0
+    return ([row] if asked.page.offset == 0 and asked.page.limit else []), 1
+
+
+async def get(reading: Reading, principal: Principal, execution_id: str) -> Execution | None:
+    """The run with this id in the principal's linked account. An id that none can have needs no search."""
+    if len(execution_id) > MAX_ID_CHARS or "\0" in execution_id:
+        return None
+    try:
+        return await reading.get(principal, execution_id, kind=Kind.RUN)
+    except NotFound:
+        return None
+
+
+def _holds(query: Filter, asked: ListQuery, row: Execution) -> bool:
+    return (
+        (not query.statuses or row.status in query.statuses)
+        and (not query.sources or row.source in query.sources)
+        and (not query.modes or row.mode in query.modes)
+        and (query.created_from_us is None or row.created_at_us >= query.created_from_us)
+        and (query.created_to_us is None or row.created_at_us < query.created_to_us)
+        and (query.name_contains is None or query.name_contains.casefold() in row.name.casefold())
+        and all(row.correlation.get(key) == value for key, value in query.correlation.items())
+        and (not asked.slugs or row.correlation.get("application") in asked.slugs)
+    )
+
+
+def _of_application(query: Filter, slug: str) -> Filter:
+    return msgspec.structs.replace(query, correlation=query.correlation | {"application": slug})
+
+
+async def _find_in_applications(
+    reading: Reading, principal: Principal, query: Filter, asked: ListQuery
+) -> tuple[list[Execution], int]:
+    """Several applications: an execution has one, so the total is a sum and the page a merge of disjoint lists.
+
+    The merge starts at the end that is nearer to the page; its cost grows with that distance.
+    """
+    queries = [_of_application(query, slug) for slug in asked.slugs]
+    total = sum([await reading.count(principal, one) for one in queries])
+    first = asked.page.offset
+    last = min(total, first + asked.page.limit)
+    if first >= last:
+        return [], total
+    from_end = total - last < first
+    skipped, wanted = (total - last if from_end else first), last - first
+    newest_first = asked.ascending == from_end
+    rows = await _merged(reading, principal, queries, skipped, wanted, newest_first)
+    return (rows[::-1] if from_end else rows), total
+
+
+async def _merged(
+    reading: Reading, principal: Principal, queries: list[Filter], skipped: int, wanted: int, newest_first: bool
+) -> list[Execution]:
+    """`wanted` rows of the merge after the first `skipped`; equal times in the order of the queries."""
+    sign = -1 if newest_first else 1
+    rows: list[Execution] = []
+    heads: list[tuple[int, int, Execution]] = []
+    async with AsyncExitStack() as stack:
+        streams: dict[int, AsyncGenerator[Execution, None]] = {}
+        for place, query in enumerate(queries):
+            stream = await stack.enter_async_context(aclosing(_stream(reading, principal, query, newest_first)))
+            streams[sign * place] = stream
+            row = await anext(stream, None)
+            if row is not None:
+                heapq.heappush(heads, (sign * row.created_at_us, sign * place, row))
+        while heads and len(rows) < wanted:
+            _, order, row = heads[0]
+            if skipped:
+                skipped -= 1
+            else:
+                rows.append(row)
+            following = await anext(streams[order], None)
+            if following is None:
+                heapq.heappop(heads)
+            else:
+                heapq.heapreplace(heads, (sign * following.created_at_us, order, following))
+    return rows
+
+
+async def _stream(
+    reading: Reading, principal: Principal, query: Filter, newest_first: bool
+) -> AsyncGenerator[Execution, None]:
+    after = None
+    while True:
+        found = await reading.seek(principal, query, after=after, limit=_BATCH, newest_first=newest_first)
+        for row in found.rows:
+            yield row
+        if found.next is None:
+            return
+        after = found.next
