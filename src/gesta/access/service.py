@@ -49,11 +49,11 @@ class AccessService:
         self._database = database
         self._clock = clock
         self._ids = ids
-        self._settings = settings or AccessSettings()
+        self.settings = settings or AccessSettings()
         self._passwords = Passwords(ids)
         self._accounts = AccountDirectory(database, clock)
-        self._sessions = Sessions(database, clock, ids, self._settings)
-        self._who = Authenticator(database, clock, self._passwords, self._settings, self._sessions.signing_key)
+        self._sessions = Sessions(database, clock, ids, self.settings)
+        self._who = Authenticator(database, clock, self._passwords, self.settings, self._sessions.signing_key)
         self._limiters: dict[str, Limiter] = {}
         self._flushed_at_s: float | None = None
 
@@ -212,7 +212,7 @@ class AccessService:
         """Buckets are counted per process. Raises LookupError for a bucket that nobody defines."""
         limiter = self._limiters.get(bucket)
         if limiter is None:
-            limiter = self._limiters[bucket] = Limiter(self._settings.bucket(bucket))
+            limiter = self._limiters[bucket] = Limiter(self.settings.bucket(bucket))
         wait_ns = limiter.take(credential_id, int(self._clock.monotonic_s() * NANOSECONDS))
         if wait_ns:
             raise RateLimited("Rate limit exceeded.", retry_after_s=wait_ns / NANOSECONDS, bucket=bucket)
@@ -223,7 +223,7 @@ class AccessService:
         A database that does not answer is not an error here: the times are kept for the next call.
         """
         now_s = self._clock.monotonic_s()
-        due = self._flushed_at_s is None or now_s - self._flushed_at_s >= self._settings.last_used_flush_s
+        due = self._flushed_at_s is None or now_s - self._flushed_at_s >= self.settings.last_used_flush_s
         if not (due or force):
             return 0
         used = self._who.take_used()
