@@ -20,7 +20,7 @@ from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.services import Decoded
 from gesta.apis.crosstrade.models import NINJATRADER_EXECUTION
-from gesta.apis.crosstrade.posted import Moment, Posted, as_sent
+from gesta.apis.crosstrade.posted import Moment, PostedExecution
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.times import EPOCH
 from gesta.ledger.records import Execution, FillDetail, NewExecution, Side, Source, Status, Wire
@@ -97,13 +97,12 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
     zone; where it disagrees with `epoch`, `epoch` is the event time and `time` comes out as it was posted.
     `now_us` and `organization` play no part. Raises InvalidInput with `field`.
     """
-    read = Posted(posted)
-    account_name = read.text("account", required=True)
-    execution_id = read.text("id", required=True)
-    name = read.text("name")
+    read = PostedExecution(posted)
+    account_name = read.text("account")
+    execution_id = read.id()
+    name = read.text("name", "")
     moment = read.moment()
     detail = _detail(read)
-    kept = {key: posted[key] for key in _KEPT_AS_POSTED if isinstance(posted.get(key), str)}
 
     def row(account: Account) -> NewExecution:
         at_us = event_time(moment, account.time_zone)
@@ -121,7 +120,7 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
             finished_at_us=at_us,
             detail=fill,
             correlation=correlation_of(fill),
-            wire=_wire(posted, derived, kept),
+            wire=_wire(read.fields, derived),
         )
 
     return Decoded(
@@ -129,27 +128,24 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
     )
 
 
-def _detail(read: Posted) -> FillDetail:
+def _detail(read: PostedExecution) -> FillDetail:
     if read.text("type", NINJATRADER_EXECUTION) != NINJATRADER_EXECUTION:
-        raise InvalidInput(f"`type` is always {NINJATRADER_EXECUTION}", field="type")
-    side = _SIDE.get(read.text("marketPosition", required=True))
-    if side is None:
-        raise InvalidInput("`marketPosition` of a fill is Long (a buy) or Short (a sell)", field="marketPosition")
+        raise InvalidInput(f"`type` is always {NINJATRADER_EXECUTION}.", field="type")
     return FillDetail(
-        order_id=read.text("orderId"),
-        instrument=read.text("instrument", required=True),
-        side=side,
-        quantity=read.number("quantity", minimum=0),
+        order_id=read.text("orderId", ""),
+        instrument=read.text("instrument"),
+        side=read.word("marketPosition", _SIDE),
+        quantity=read.quantity("quantity"),
         price=read.number("price"),
         commission=read.amount("commission"),
         instrument_type=read.text("instrumentType", "Future"),
         exchange=read.text("exchange", "Default"),
-        server_name=read.text("serverName"),
-        position_after=read.number("position", Decimal(0)),
+        server_name=read.text("serverName", ""),
+        position_after=read.number("position", 0),
         position_strategy=read.integer("positionStrategy"),
-        rate=read.number("rate", Decimal(1)),
-        lot_size=read.number("lotSize", Decimal(1)),
-        slippage_ticks=read.number("slippage", Decimal(0)),
+        rate=read.number("rate", 1),
+        lot_size=read.number("lotSize", 1),
+        slippage_ticks=read.number("slippage", 0),
         is_entry=read.flag("isEntry"),
         is_entry_strategy=read.flag("isEntryStrategy"),
         is_exit=read.flag("isExit"),
@@ -167,8 +163,10 @@ def correlation_of(fill: FillDetail) -> dict[str, str]:
     return {key: value for key, value in pairs.items() if value}
 
 
-def _wire(posted: Mapping[str, Any], derived: dict[str, Any], kept: dict[str, str]) -> Wire | None:
-    extra = {key: as_sent(value, key) for key, value in posted.items() if key not in derived and key != "success"}
+def _wire(fields: Mapping[str, Any], derived: dict[str, Any]) -> Wire | None:
+    said = {key: fields.get(key) for key in _KEPT_AS_POSTED}
+    kept = {key: value for key, value in said.items() if isinstance(value, str) and (value or key == "serverName")}
+    extra = {key: value for key, value in fields.items() if key not in derived and key != "success"}
     return capture(DIALECT, {**derived, **kept, **extra}, derived)
 
 

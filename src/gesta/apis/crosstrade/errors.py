@@ -13,10 +13,11 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.apis.common.errors import MethodNotAllowed, retry_after
+from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, retry_after
 from gesta.apis.crosstrade.codec import encode_reply
 from gesta.apis.crosstrade.suggest import nearest_path
 from gesta.kernel.errors import (
+    CallerError,
     Conflict,
     Forbidden,
     GestaError,
@@ -36,11 +37,13 @@ TABLE: Final[tuple[tuple[type[GestaError], int, str], ...]] = (
     (Forbidden, 403, "forbidden"),
     (NotFound, 404, "not_found"),
     (MethodNotAllowed, 405, "method_not_allowed"),
+    (BodyTimeout, 408, "request_timeout"),
     (Conflict, 409, "conflict"),
     (TooLarge, 413, "too_large"),
     (RateLimited, 429, "Rate limit exceeded"),
     (StorageFull, 503, "storage_full"),
     (Unavailable, 503, "unavailable"),
+    (CallerError, 400, "Invalid request"),
     (GestaError, 500, "internal_error"),
 )
 # `invalid_account` is the vendor's word; the others follow it.
