@@ -1,0 +1,96 @@
+"""`gesta demo`: a server with simulated activity, its credentials, and one call per dialect."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gesta.app import http_server
+from gesta.app.build import Core, build
+from gesta.app.demo.activity import INTERVAL_S, Activity
+from gesta.app.demo.handout import handout, page
+from gesta.app.demo.stage import Stage, set_stage, write_private
+from gesta.app.settings import Settings
+from gesta.cli.common import out, run, settings_of
+from gesta.kernel.errors import ServerError
+from gesta.kernel.json import encode_json
+from gesta.kernel.service import Supervisor
+from gesta.ledger.records import Kind, Status
+
+DEFAULT_FOLDER = Path("gesta-demo-data")
+DATABASE_FILE = "gesta.sqlite3"
+SEED = 1
+
+
+def register(app: typer.Typer) -> None:
+    app.command("demo")(demo)
+
+
+def demo(
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", envvar="GESTA_SERVER__PORT", help="Port; 0 lets the system choose.", show_default="8080"
+        ),
+    ] = None,
+    data: Annotated[
+        Path, typer.Option("--data", envvar="GESTA_DEMO_DATA", help="Folder of the database and the credentials.")
+    ] = DEFAULT_FOLDER,
+    write_credentials: Annotated[
+        Path | None,
+        typer.Option(
+            "--write-credentials",
+            envvar="GESTA_DEMO_CREDENTIALS",
+            help="Write base URL and credentials to this file, as JSON, once the server answers.",
+            show_default="not written",
+        ),
+    ] = None,
+) -> None:
+    """Serve a ledger full of simulated activity that goes on, and print how to call it in each dialect."""
+    settings = settings_of(None, str(data / DATABASE_FILE), server__port=port, log__level="warning")
+    run(_demo(settings, data, write_credentials))
+
+
+async def _demo(settings: Settings, folder: Path, write_credentials: Path | None) -> None:
+    listener = http_server.listen(settings.server)
+    try:
+        async with build(settings) as server:
+            core = server.core
+            stage = await set_stage(core.access, folder)
+            activity = Activity(SEED, stage.accounts, stage.narrator, core.reading, core.recording, core.clock)
+            await activity.begin()
+            executor_id = await _some_executor(core, stage)
+
+            def on_ready(address: str) -> None:
+                given = handout(address, stage.secrets, executor_id)
+                if write_credentials is not None:
+                    write_private(write_credentials, encode_json(given) + b"\n")
+                out.print(page(given, str(folder)), markup=False)
+
+            side = Supervisor()
+            side.every(INTERVAL_S, "simulated activity", activity.advance)
+            await side.start()
+            try:
+                await http_server.run(
+                    server.app, server.supervisor, settings, listener, on_ready=on_ready, stop=side.failed
+                )
+            finally:
+                await side.stop()
+            if side.failure is not None:
+                raise ServerError("The simulated activity died; the log says why.") from side.failure
+    finally:
+        listener.close()
+    out.print("Stopped.")
+
+
+async def _some_executor(core: Core, stage: Stage) -> str:
+    """The newest executor, one that runs if there is one."""
+    kinds = frozenset({Kind.EXECUTOR})
+    for statuses in (frozenset({Status.RUNNING}), frozenset[Status]()):
+        query = core.reading.filter(stage.narrator, kinds=kinds, statuses=statuses, account=stage.accounts.executors)
+        found = await core.reading.page(stage.narrator, query, offset=0, limit=1, total=False)
+        if found.rows:
+            return found.rows[0].id
+    raise ServerError("The demo recorded no executor.")
