@@ -99,7 +99,7 @@ async def open_core(
         stack.push_async_callback(database.stop)
         await database.start()
         migrated = await migrate(database, MIGRATIONS)
-        ledger = StoredLedger(database, clock, ids)
+        ledger = StoredLedger(database, clock)
         access = AccessService(database, clock, ids, _access_settings(settings))
         yield Core(
             settings=settings,

@@ -93,7 +93,7 @@ class Dispatcher:
     def mount_of(self, path: str) -> Mount:
         """The owner of a path: the longest prefix that ends where a path segment does."""
         found = self._find(path)
-        return self._by_prefix[found[0]] if found else self._rest
+        return self._by_prefix.get(found[0], self._rest) if found else self._rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":

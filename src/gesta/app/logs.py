@@ -23,7 +23,7 @@ def configure(settings: LogSettings) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    if settings.format == "json":
+    if settings.format == "json" or (settings.format == "auto" and not sys.stderr.isatty()):
         exceptions = structlog.processors.ExceptionRenderer(
             structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
         )

@@ -193,8 +193,9 @@ class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level to write.")] = "info"
     format: Annotated[
-        Literal["json", "console"], Meta(description="One JSON object per line, or lines for people.")
-    ] = "json"
+        Literal["auto", "json", "console"],
+        Meta(description="One JSON object per line, or lines for people; `auto` is the latter on a terminal."),
+    ] = "auto"
     requests: Annotated[bool, Meta(description="Write one line per request.")] = True
 
 
@@ -227,7 +228,7 @@ def load_settings(
     InvalidInput, naming the setting and where it was given, for an unreadable file, an unknown name or a wrong value.
     """
     environ = os.environ if environ is None else environ
-    merged: dict[str, Any] = {}
+    merged: dict[str, Any] = msgspec.to_builtins(Settings())
     for name, value, origin in (
         *_from_file(config_file, environ),
         *_from_environment(environ),

@@ -1,0 +1,5 @@
+"""The `gesta` command."""
+
+from gesta.cli.main import main
+
+__all__ = ["main"]
