@@ -1,16 +1,19 @@
 """Token buckets as pure arithmetic: time comes in, a decision goes out.
 
-A bucket is kept as one integer, the moment at which it will be full again (the "theoretical arrival time" of GCRA), in
-nanoseconds. That is the same admission rule as counting tokens, without a fraction to round.
+A bucket is kept as one integer, the moment at which it will be full again (the "theoretical arrival time" of GCRA).
+That is the same admission rule as counting tokens, and time is counted in such fractions of a nanosecond that nothing
+is rounded: three a second are exactly three a second.
 """
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import msgspec
 
 NANOSECONDS = 1_000_000_000
+_DENOMINATOR_LIMIT = 1_000_000
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,16 +29,18 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError("burst must be between 1 and 1000000000")
 
     @property
-    def interval_ns(self) -> int:
-        """How long one token takes, rounded up: the rate is never exceeded."""
-        return math.ceil(NANOSECONDS / self.rate_per_s)
+    def ticks(self) -> tuple[int, int]:
+        """(ticks in a nanosecond, ticks that one token takes), both whole numbers: 20 / 60 a second is one in 3 s."""
+        rate = Fraction(self.rate_per_s).limit_denominator(_DENOMINATOR_LIMIT)
+        return rate.numerator, rate.denominator * NANOSECONDS
 
 
-def take(full_at_ns: int, now_ns: int, interval_ns: int, burst: int) -> tuple[int, int]:
-    """One token, if there is one: (the new `full_at_ns`, 0), else (the old one, nanoseconds until there is one)."""
-    after_ns = max(full_at_ns, now_ns) + interval_ns
-    wait_ns = after_ns - now_ns - burst * interval_ns
-    return (full_at_ns, wait_ns) if wait_ns > 0 else (after_ns, 0)
+def take(full_at: int, now: int, interval: int, burst: int) -> tuple[int, int]:
+    """One token, if there is one: (the new `full_at`, 0), else (the old one, how long until there is one). All times
+    in one unit."""
+    after = max(full_at, now) + interval
+    wait = after - now - burst * interval
+    return (full_at, wait) if wait > 0 else (after, 0)
 
 
 class Limiter:
@@ -43,25 +48,27 @@ class Limiter:
     at most `limit` are kept, and past that the ones seen first go."""
 
     def __init__(self, bucket: Bucket, *, limit: int = 10_000) -> None:
-        self._interval_ns = bucket.interval_ns
+        self._ticks_in_ns, self._interval = bucket.ticks
         self._burst = bucket.burst
         self._limit = limit
-        self._full_at_ns: dict[int, int] = {}
+        self._full_at: dict[int, int] = {}
 
     def take(self, key: int, now_ns: int) -> int:
-        """0 if the key's request is admitted, else nanoseconds until the next one would be."""
-        full_at_ns, wait_ns = take(self._full_at_ns.get(key, 0), now_ns, self._interval_ns, self._burst)
-        if wait_ns == 0:
-            self._full_at_ns[key] = full_at_ns
-            if len(self._full_at_ns) > self._limit:
-                self._forget(now_ns)
-        return wait_ns
+        """0 if the key's request is admitted, else nanoseconds until the next one would be, rounded up."""
+        now = now_ns * self._ticks_in_ns
+        full_at, wait = take(self._full_at.get(key, 0), now, self._interval, self._burst)
+        if wait:
+            return -(-wait // self._ticks_in_ns)
+        self._full_at[key] = full_at
+        if len(self._full_at) > self._limit:
+            self._forget(now)
+        return 0
 
     def __len__(self) -> int:
-        return len(self._full_at_ns)
+        return len(self._full_at)
 
-    def _forget(self, now_ns: int) -> None:
-        kept = {key: full_at_ns for key, full_at_ns in self._full_at_ns.items() if full_at_ns > now_ns}
+    def _forget(self, now: int) -> None:
+        kept = {key: full_at for key, full_at in self._full_at.items() if full_at > now}
         for key in list(kept)[: max(0, len(kept) - self._limit // 2)]:
             del kept[key]
-        self._full_at_ns = kept
+        self._full_at = kept
