@@ -186,7 +186,16 @@ Detail = FillDetail | ExecutorDetail | RunDetail
 KIND_OF_DETAIL: dict[type, Kind] = {FillDetail: Kind.FILL, ExecutorDetail: Kind.EXECUTOR, RunDetail: Kind.RUN}
 
 # The correlation ids by which executions can be filtered; each is one entry in `correlation`.
-CORRELATIONS = ("order_id", "workflow_id", "controller_id", "external_ref", "event_id", "trading_pair", "instrument")
+CORRELATIONS = (
+    "order_id",
+    "workflow_id",
+    "controller_id",
+    "external_ref",
+    "event_id",
+    "trading_pair",
+    "instrument",
+    "application",
+)
 
 
 class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
@@ -195,6 +204,9 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
     `id` is the id wanted: kept if it is free in the organization, else one is derived from (account, origin, id), so
     that the same vendor id in two accounts gives two rows. `origin` names the system whose ids these are
     (`ninjatrader`, `bitmex`, `refold` …): (organization, account, origin, id) is the idempotency key.
+
+    `content`, when given, is what a repeated row is compared by, instead of the row's own fields: the posted bytes, for
+    instance, when the row holds defaults that were taken from the clock.
     """
 
     id: str
@@ -212,6 +224,7 @@ class NewExecution(msgspec.Struct, frozen=True, kw_only=True):
     finished_at_us: int | None = None
     updated_at_us: int | None = None
     wire: Wire | None = None
+    content: bytes | None = None
 
     @property
     def kind(self) -> Kind:

@@ -7,7 +7,8 @@ must have no effect but its statements.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib import resources
 from typing import Any, Protocol, TypeVar
 
@@ -73,14 +74,19 @@ class Database(Protocol):
         ...
 
 
-def load(package: str, file: str) -> dict[str, Statement]:
+def load(package: str, file: str, macros: Mapping[str, str] | None = None) -> dict[str, Statement]:
     """Read a `.sql` file of named statements.
+
+    `@ints(column, $1)` and `@texts(column, $1)` say that the column is one of a JSON array's values; other `@words` are
+    replaced from `macros`.
 
     `-- name: verb.what` starts a statement; the comment after it says its purpose. Between `-- sqlite:` or
     `-- postgres:` and `-- end` stand lines for that database only.
     """
     statements: dict[str, Statement] = {}
     text = resources.files(package).joinpath(file).read_text("utf-8")
+    for word, replacement in (macros or {}).items():
+        text = re.sub(rf"@{word}\b", replacement, text)
     for part in text.split("-- name: ")[1:]:
         name, _, body = part.partition("\n")
         statements[name.strip()] = Statement(name.strip(), for_dialect("sqlite", body), for_dialect("postgres", body))
@@ -100,9 +106,23 @@ def for_dialect(dialect: str, body: str) -> str:
         elif not word.startswith("--") and only in (None, dialect):
             lines.append(line)
     sql = "\n".join(lines).strip().rstrip(";")
-    return _sqlite_text(sql) if dialect == "sqlite" else sql
+    return sqlite_text(sql) if dialect == "sqlite" else postgres_text(sql)
 
 
-def _sqlite_text(sql: str) -> str:
+_MEMBER = re.compile(r"@(ints|texts)\(([\w.]+), (\$\d+)\)")
+
+
+def postgres_text(sql: str) -> str:
+    """An array made once (an InitPlan) lets PostgreSQL use the column's index."""
+
+    def member(match: re.Match[str]) -> str:
+        cast = "::bigint" if match[1] == "ints" else ""
+        return f"{match[2]} = ANY(ARRAY(SELECT jsonb_array_elements_text({match[3]}::jsonb){cast}))"
+
+    return _MEMBER.sub(member, sql)
+
+
+def sqlite_text(sql: str) -> str:
     """SQLite writes numbered parameters `?1`, and its strict tables know INTEGER, TEXT and BLOB only."""
+    sql = _MEMBER.sub(r"\2 IN (SELECT value FROM json_each(\3))", sql)
     return sql.replace("$", "?").replace("BIGINT", "INTEGER").replace("SMALLINT", "INTEGER").replace("BYTEA", "BLOB")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from bisect import bisect_left
 from collections.abc import Sequence
-from decimal import Decimal
 
 import msgspec
 
@@ -14,26 +12,22 @@ from gesta.kernel.clock import Clock
 from gesta.kernel.errors import Conflict, NotFound
 from gesta.kernel.json import encode_json_sorted
 from gesta.kernel.times import day_of, format_day
+from gesta.ledger.daily import Sums, measures, texts
+from gesta.ledger.daily import check as check_summary
 from gesta.ledger.lifecycle import TERMINAL, check
 from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
 from gesta.ledger.records import (
     AppendResult,
     Event,
     Execution,
-    ExecutorDetail,
     FeedItem,
-    FillDetail,
     NewEvent,
     NewExecution,
     Outcome,
     Status,
     Transition,
 )
-
-
-def derived_id(account: int, origin: str, external_id: str) -> str:
-    """The id of a row whose wanted id another row of the organization has."""
-    return hashlib.sha256(f"{account}\0{origin}\0{external_id}".encode()).hexdigest()[:32]
+from gesta.ledger.rows import derived_id, derived_ids, search_text
 
 
 class MemoryLedger:
@@ -52,8 +46,8 @@ class MemoryLedger:
 
     def _append_one(self, organization: int, row: NewExecution) -> AppendResult:
         mine = self._rows.setdefault(organization, {})
-        content = encode_json_sorted(row)
-        for candidate in (row.id, derived_id(row.account, row.origin, row.id)):
+        content = encode_json_sorted(row) if row.content is None else row.content
+        for candidate in (row.id, *derived_ids(row)):
             existing = mine.get(candidate)
             if existing is None:
                 break
@@ -153,10 +147,7 @@ class MemoryLedger:
         found = mine.get(execution_id)
         if account is None or (found is not None and found.account == account):
             return found
-        for row in mine.values():
-            if row.account == account and row.external_id == execution_id:
-                return row
-        return None
+        return mine.get(derived_id(account, execution_id))
 
     def _matching(self, query: Filter, newest_first: bool) -> list[Execution]:
         rows = [row for row in self._rows.get(query.organization, {}).values() if _matches(query, row)]
@@ -222,46 +213,26 @@ class MemoryLedger:
             self._grown.notify_all()
 
     async def summary(self, query: Filter, *, by: frozenset[str]) -> list[SummaryRow]:
-        groups: dict[tuple[object, ...], list[Execution]] = {}
+        check_summary(query)
+        groups: dict[tuple[object, ...], Sums] = {}
         for row in self._matching(query, False):
+            currency, sums = measures(row.detail)
             key = (
                 format_day(day_of(row.created_at_us)) if "day" in by else None,
                 row.account if "account" in by else None,
                 row.kind if "kind" in by else None,
                 row.status if "status" in by else None,
-                measures(row)[0],
+                currency,
             )
-            groups.setdefault(key, []).append(row)
-        summed = []
-        for (day, account, kind, status, currency), rows in groups.items():
-            sums = [sum((measures(row)[1][place] for row in rows), Decimal(0)) for place in range(4)]
-            summed.append(
-                msgspec.convert(
-                    {"day": day, "account": account, "kind": kind, "status": status, "currency": currency}
-                    | {"count": len(rows)}
-                    | dict(zip(("quantity", "volume", "fees", "pnl"), map(plain, sums), strict=True)),
-                    SummaryRow,
-                )
-            )
-        return sorted(summed, key=lambda row: (row.day or "", row.account or 0, str(row.kind), str(row.status)))
-
-
-def measures(row: Execution) -> tuple[str, tuple[Decimal, Decimal, Decimal, Decimal]]:
-    """Currency, and (quantity, volume, fees, pnl), of one execution, as SummaryRow sums them."""
-    detail = row.detail
-    if isinstance(detail, FillDetail):
-        volume = detail.price * detail.quantity * detail.point_value
-        return detail.currency, (detail.quantity, volume, detail.commission, detail.realized_pnl or Decimal(0))
-    if isinstance(detail, ExecutorDetail):
-        quote = (detail.trading_pair or "").rpartition("-")[2]
-        return quote, (Decimal(0), detail.filled_quote, detail.fees_quote, detail.net_pnl_quote)
-    return "", (Decimal(0), Decimal(0), Decimal(0), Decimal(0))
-
-
-def plain(value: Decimal) -> str:
-    """Decimal text without exponent and without needless zeros."""
-    text = f"{value:f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text) or "0"
+            groups.setdefault(key, Sums()).add(sums)
+        names = ("day", "account", "kind", "status", "currency", "count", "quantity", "volume", "fees", "pnl")
+        summed = [
+            msgspec.convert(dict(zip(names, (*key, sums.count, *texts(sums)), strict=True)), SummaryRow)
+            for key, sums in groups.items()
+        ]
+        return sorted(
+            summed, key=lambda row: (row.day or "", row.account or 0, str(row.kind), str(row.status), row.currency)
+        )
 
 
 def _matches(query: Filter, row: Execution) -> bool:
@@ -276,8 +247,5 @@ def _matches(query: Filter, row: Execution) -> bool:
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
         and query.parent_id in (None, row.parent_id)
         and all(row.correlation.get(key) == value for key, value in query.correlation.items())
-        and (query.name_contains is None or query.name_contains.casefold() in row.name.casefold())
+        and (query.name_contains is None or query.name_contains.casefold() in search_text(row))
     )
-
-
-__all__ = ["MemoryLedger", "derived_id", "measures", "plain"]

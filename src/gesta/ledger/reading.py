@@ -1,0 +1,94 @@
+"""The reading programs of the ledger."""
+
+from __future__ import annotations
+
+from gesta.kernel.errors import NotFound
+from gesta.ledger import scanning, walk
+from gesta.ledger.changing import find
+from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice
+from gesta.ledger.records import Event, Execution, FeedItem
+from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, event_of, execution_of
+from gesta.ledger.statements import SQL
+from gesta.storage.program import Fetch, Program, Row
+
+
+def get(organization: int, execution_id: str, account: int | None) -> Program[Execution | None]:
+    row = yield from find(organization, execution_id, account)
+    return None if row is None else execution_of(row)
+
+
+def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool) -> Program[Page]:
+    low, high = walk.bounds_of(query)
+    counted: int | None = None
+    if low >= high:
+        return Page(rows=[], total=0 if total else None, has_more=False)
+    if scanning.is_needed(query):
+        rows = yield from scanning.select(query, low, high, offset=offset, limit=limit + 1, newest_first=newest_first)
+        if total:
+            counted = yield from scanning.count(query, low, high)
+    else:
+        plan = yield from walk.plan(query)
+        rows = yield from walk.select(plan, low, high, offset=offset, limit=limit + 1, newest_first=newest_first)
+        if total:
+            counted = yield from walk.total_between(plan, low, high)
+    found = [execution_of(row) for row in rows[:limit]]
+    return Page(rows=found, total=counted, has_more=len(rows) > limit)
+
+
+def count(query: Filter) -> Program[int]:
+    low, high = walk.bounds_of(query)
+    if low >= high:
+        return 0
+    if scanning.is_needed(query):
+        return (yield from scanning.count(query, low, high))
+    plan = yield from walk.plan(query)
+    return (yield from walk.total_between(plan, low, high))
+
+
+def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) -> Program[Slice]:
+    low, high = walk.bounds_of(query)
+    if after is not None:
+        if newest_first:
+            high = min(high, (after.created_at_us, after.row))
+        else:
+            low = max(low, (after.created_at_us, after.row + 1))
+    if low >= high:
+        return Slice(rows=[], next=None)
+    if scanning.is_needed(query):
+        rows = yield from scanning.select(query, low, high, offset=0, limit=limit + 1, newest_first=newest_first)
+    else:
+        plan = yield from walk.plan(query)
+        rows = yield from walk.select(plan, low, high, offset=0, limit=limit + 1, newest_first=newest_first)
+    found = [execution_of(row) for row in rows[:limit]]
+    cursor = Cursor(_created_at(rows[limit - 1]), rows[limit - 1][0]) if len(rows) > limit else None
+    return Slice(rows=found, next=cursor)
+
+
+def _created_at(row: Row) -> int:
+    return int(row[9])
+
+
+def events(organization: int, execution_id: str, after_seq: int, limit: int) -> Program[EventSlice]:
+    row = yield from find(organization, execution_id, None)
+    if row is None:
+        raise NotFound(f"Execution {execution_id[:128]} not found.")
+    after = organization << SEQ_BITS | min(max(after_seq, 0), SEQ_MASK)
+    rows = yield Fetch(SQL["event.timeline"], (row[0], after, limit + 1))
+    found: list[Event] = [event_of(each, execution_id) for each in rows[:limit]]
+    return EventSlice(events=found, has_more=len(rows) > limit)
+
+
+def feed(organization: int, after_seq: int, limit: int) -> Program[list[FeedItem]]:
+    first = organization << SEQ_BITS
+    after = first | min(max(after_seq, 0), SEQ_MASK)
+    rows = yield Fetch(SQL["event.feed"], (after, first | SEQ_MASK, limit))
+    items = []
+    for row in rows:
+        execution = execution_of(row[10:])
+        items.append(FeedItem(event=event_of(row[:10], execution.id), execution=execution))
+    return items
+
+
+def head(organization: int) -> Program[int]:
+    rows = yield Fetch(SQL["stream.head"], (organization,))
+    return int(rows[0][0]) if rows else 0

@@ -1,0 +1,128 @@
+-- name: stream.lock
+-- Take the organization's lock and read its feed position; make the stream if it is new.
+INSERT INTO streams (organization, seq) VALUES ($1, 0)
+ON CONFLICT (organization) DO UPDATE SET seq = streams.seq RETURNING seq
+
+-- name: stream.advance
+UPDATE streams SET seq = $2 WHERE organization = $1
+
+-- name: stream.head
+SELECT seq FROM streams WHERE organization = $1
+
+-- name: stream.notify
+-- Tell other processes, once per transaction and organization.
+-- sqlite:
+SELECT 1 WHERE $1 IS NULL
+-- postgres:
+SELECT pg_notify('gesta_feed', $1)
+-- end
+
+-- name: execution.keys
+-- Which of these ids exist, and whose they are.
+SELECT id, account, origin, coalesce(external_id, id), content, seq FROM executions
+WHERE organization = $1 AND @texts(id, $2)
+
+-- name: execution.add
+INSERT INTO executions (rid, organization, account, cell, id, external_id, origin, name, search, parent_id, created_at,
+  started_at, finished_at, updated_at, recorded_at, version, seq, content, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $17, $18)
+
+-- name: execution.change
+UPDATE executions SET cell = $2, started_at = $3, finished_at = $4, updated_at = $5, version = $6, seq = $7, body = $8
+WHERE rid = $1
+
+-- name: execution.touch
+UPDATE executions SET seq = $2 WHERE rid = $1
+
+-- name: execution.get
+SELECT @row FROM executions WHERE organization = $1 AND id = $2
+
+-- name: execution.lock
+-- The row under the organization's lock, with what a change must know.
+SELECT @row FROM executions WHERE organization = $1 AND id = $2
+
+-- name: event.add
+INSERT INTO events (eid, rid, at, recorded_at, type, level, from_status, to_status, title, message, data)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+
+-- name: event.timeline
+SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data FROM events
+WHERE rid = $1 AND eid > $2 ORDER BY eid LIMIT $3
+
+-- name: event.feed
+SELECT e.eid, e.at, e.recorded_at, e.type, e.level, e.from_status, e.to_status, e.title, e.message, e.data,
+  x.rid, x.organization, x.account, x.cell, x.id, x.external_id, x.origin, x.name, x.parent_id, x.created_at,
+  x.started_at, x.finished_at, x.updated_at, x.recorded_at, x.version, x.seq, x.body
+FROM (SELECT * FROM events WHERE eid > $1 AND eid <= $2 ORDER BY eid LIMIT $3) e
+JOIN executions x ON x.rid = e.rid ORDER BY e.eid
+
+-- name: ref.add
+INSERT INTO refs (organization, key, value, created_at, rid) VALUES ($1, $2, $3, $4, $5)
+
+-- name: scope.paths
+SELECT scope, path FROM scopes WHERE @ints(scope, $1)
+
+-- name: scope.put
+INSERT INTO scopes (scope, path) VALUES ($1, $2) ON CONFLICT (scope) DO UPDATE SET path = excluded.path
+
+-- name: tally.add
+INSERT INTO tallies (scope, level, cell, lo_at, lo_rid, n) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (scope, level, cell, lo_at, lo_rid) DO UPDATE SET n = tallies.n + excluded.n
+
+-- name: tally.drop_empty
+-- A cell that nothing is left in must not be walked again.
+DELETE FROM tallies WHERE scope = $1 AND level = $2 AND cell = $3 AND lo_at = $4 AND lo_rid = $5 AND n = 0
+
+-- name: tally.drop_node
+DELETE FROM tallies WHERE scope = $1 AND level = $2 AND lo_at = $3 AND lo_rid = $4 AND @ints(cell, $5)
+
+-- name: tally.cells_of_node
+SELECT cell FROM tallies WHERE scope = $1 AND level = $2 AND lo_at = $3 AND lo_rid = $4 AND cell IN
+  (SELECT cell FROM tallies WHERE scope = $1 AND level = 99)
+
+-- name: tally.root
+-- The totals of a scope by cell.
+SELECT cell, n FROM tallies WHERE scope = $1 AND level = 99
+
+-- name: tally.nodes
+-- Boundaries and row counts of the nodes of a level in [lo, hi), oldest first.
+SELECT lo_at, lo_rid, n FROM tallies
+WHERE scope = $1 AND level = $2 AND cell = -1 AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6)
+ORDER BY lo_at, lo_rid LIMIT $7
+
+-- name: tally.node_at
+-- The node of a level that contains a key.
+SELECT lo_at, lo_rid, n FROM tallies
+WHERE scope = $1 AND level = $2 AND cell = -1 AND (lo_at, lo_rid) <= ($3, $4)
+ORDER BY lo_at DESC, lo_rid DESC LIMIT 1
+
+-- name: tally.children
+-- The nodes of a level in [lo, hi) with their rows and their matching rows, oldest first.
+SELECT lo_at, lo_rid,
+  CAST(SUM(CASE WHEN cell = -1 THEN n ELSE 0 END) AS BIGINT),
+  CAST(SUM(CASE WHEN cell = -1 THEN 0 ELSE n END) AS BIGINT)
+FROM tallies
+WHERE scope = $1 AND level = $2 AND @ints(cell, $7) AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6)
+GROUP BY lo_at, lo_rid ORDER BY lo_at, lo_rid
+
+-- name: tally.sums
+-- What the children of a node add up to, by cell: the node's own tallies.
+SELECT cell, CAST(SUM(n) AS BIGINT) FROM tallies
+WHERE scope = $1 AND level = $2 AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6) GROUP BY cell
+
+-- name: day.get
+SELECT day, account, cell, currency, n, quantity, volume, fees, pnl FROM days
+WHERE organization = $1 AND @ints(day, $2) AND @ints(account, $3)
+
+-- name: day.put
+INSERT INTO days (organization, day, account, cell, currency, n, quantity, volume, fees, pnl)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (organization, day, account, cell, currency) DO UPDATE SET
+  n = excluded.n, quantity = excluded.quantity, volume = excluded.volume, fees = excluded.fees, pnl = excluded.pnl
+
+-- name: day.drop_empty
+DELETE FROM days WHERE organization = $1 AND day = $2 AND account = $3 AND cell = $4 AND currency = $5 AND n = 0
+
+-- name: day.range
+SELECT day, account, cell, currency, n, quantity, volume, fees, pnl FROM days
+WHERE organization = $1 AND day >= $2 AND day < $3

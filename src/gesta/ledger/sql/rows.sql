@@ -1,0 +1,74 @@
+-- Rows of one scope in event-time order. `@scope` is the column `account` or `organization`; [$2 $3, $4 $5) is the key
+-- range. The inner query reads the index alone, the outer one fetches only the rows of the page.
+
+-- name: newest
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM executions
+  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+  ORDER BY created_at DESC, rid DESC LIMIT $6 OFFSET $7)
+ORDER BY created_at DESC, rid DESC
+
+-- name: oldest
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM executions
+  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+  ORDER BY created_at, rid LIMIT $6 OFFSET $7)
+ORDER BY created_at, rid
+
+-- name: newest_in_cells
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM executions
+  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) AND @ints(cell, $8)
+  ORDER BY created_at DESC, rid DESC LIMIT $6 OFFSET $7)
+ORDER BY created_at DESC, rid DESC
+
+-- name: oldest_in_cells
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM executions
+  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) AND @ints(cell, $8)
+  ORDER BY created_at, rid LIMIT $6 OFFSET $7)
+ORDER BY created_at, rid
+
+-- name: probe_newest
+-- The matching rows among the first $9 of the range, whatever the filter: bounded work.
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM (
+    SELECT created_at, rid, cell FROM executions
+    WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+    ORDER BY created_at DESC, rid DESC LIMIT $9) probed
+  WHERE @ints(cell, $8) ORDER BY created_at DESC, rid DESC LIMIT $6 OFFSET $7)
+ORDER BY created_at DESC, rid DESC
+
+-- name: probe_oldest
+SELECT @row FROM executions WHERE rid IN (
+  SELECT rid FROM (
+    SELECT created_at, rid, cell FROM executions
+    WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+    ORDER BY created_at, rid LIMIT $9) probed
+  WHERE @ints(cell, $8) ORDER BY created_at, rid LIMIT $6 OFFSET $7)
+ORDER BY created_at, rid
+
+-- name: probed
+-- How many rows a probe has looked at.
+SELECT count(*) FROM (
+  SELECT 1 FROM executions WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+  LIMIT $6) probed
+
+-- name: count
+SELECT count(*) FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+
+-- name: count_in_cells
+SELECT count(*) FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) AND @ints(cell, $6)
+
+-- name: key_at
+-- The key of the row at an offset in a range, oldest first: where a block is cut.
+SELECT created_at, rid FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+ORDER BY created_at, rid LIMIT 1 OFFSET $6
+
+-- name: cells
+-- The rows of a range by cell: what a block's tallies must say.
+SELECT cell, count(*) FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) GROUP BY cell

@@ -1,0 +1,19 @@
+"""The ledger's named SQL, loaded once."""
+
+from __future__ import annotations
+
+from gesta.ledger.rows import ROW_COLUMNS
+from gesta.storage.program import Statement, load
+
+_PACKAGE = "gesta.ledger.sql"
+
+SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS})
+
+# By the sign of the scope: an account's id is positive, an organization's is negated.
+_BY_ACCOUNT = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "account"})
+_BY_ORGANIZATION = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "organization"})
+
+
+def rows_sql(scope: int, name: str) -> tuple[Statement, int]:
+    """The statement over the rows of a scope, and the value of its first parameter."""
+    return (_BY_ACCOUNT[name], scope) if scope > 0 else (_BY_ORGANIZATION[name], -scope)
