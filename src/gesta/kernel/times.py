@@ -68,13 +68,12 @@ def parse_date(text: str, *, field: str | None = None) -> int | None:
 
 def format_ms(at_us: int) -> str:
     """`2023-10-31T14:19:34.788Z`: RFC 3339 with milliseconds, sub-milliseconds cut."""
-    moment = to_datetime(at_us)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+    return to_datetime(at_us).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def format_us(at_us: int) -> str:
     """RFC 3339 with six digits."""
-    return f"{to_datetime(at_us):%Y-%m-%dT%H:%M:%S.%f}Z"
+    return to_datetime(at_us).isoformat(timespec="microseconds")[:-6] + "Z"
 
 
 def format_shortest(at_us: int) -> str:
@@ -89,4 +88,4 @@ def day_of(at_us: int) -> int:
 
 
 def format_day(day: int) -> str:
-    return f"{to_datetime(day * DAY_US):%Y-%m-%d}"
+    return to_datetime(day * DAY_US).date().isoformat()
