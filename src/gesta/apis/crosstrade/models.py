@@ -67,7 +67,8 @@ class Execution(msgspec.Struct, kw_only=True, rename="camel"):
     position_strategy: int
     price: float
     quantity: Annotated[
-        int | float, Meta(ge=0, description="Unsigned. Whole for futures; a fraction where the venue fills fractions.")
+        Annotated[int, Meta(ge=0)] | Annotated[float, Meta(ge=0)],
+        Meta(description="Unsigned. Whole for futures; a fraction where the venue fills fractions."),
     ]
     rate: Annotated[float, Meta(description="Currency conversion rate; 1.0 if none applies.")]
     commission: Annotated[str, Meta(description="For the whole fill, two decimals, as text.")]

@@ -74,8 +74,8 @@ def build(services: Services) -> FastAPI:
 
 
 def _mounted_path(command: Command) -> str:
-    """An id at the end of a path may contain an encoded slash; Starlette matches decoded paths."""
-    return f"{command.path[:-1]}:path}}" if command.path.endswith("}") else command.path
+    """An id may contain an encoded slash, and Starlette matches decoded paths; `_check_path` counts the real ones."""
+    return command.path.replace("Id}", "Id:path}")
 
 
 def _endpoint(services: Services, command: Command) -> Endpoint:
