@@ -27,7 +27,9 @@ class Bootstrap(msgspec.Struct, frozen=True, kw_only=True):
     test_key: NewCredential
 
 
-async def bootstrap(access: AccessService, name: str, *, only_first: bool = False) -> Bootstrap:
+async def bootstrap(
+    access: AccessService, name: str, *, only_first: bool = False, actor: str = "operator"
+) -> Bootstrap:
     """Make the organization `name` with the account Sim101 and its credentials, all or nothing.
 
     The Basic user is `admin`; where another organization has it, `admin-2`, `admin-3` … Raises InvalidInput for an
@@ -37,7 +39,7 @@ async def bootstrap(access: AccessService, name: str, *, only_first: bool = Fals
     for attempt in range(1, NAMES_TRIED + 1):
         username = FIRST_USER if attempt == 1 else f"{FIRST_USER}-{attempt}"
         try:
-            made = await access.found(name, account, _wanted(username), only_first=only_first)
+            made = await access.found(name, account, _wanted(username), actor=actor, only_first=only_first)
         except Conflict as error:
             if error.details.get("field") != "username" or attempt == NAMES_TRIED:
                 raise

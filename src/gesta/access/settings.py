@@ -36,10 +36,10 @@ class AccessSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             raise ValueError("session_ttl_s must be at least 1 and at most refresh_ttl_s")
         if self.sessions_per_account < 1:
             raise ValueError("sessions_per_account must be at least 1")
-        for name in ("credential_cache_s", "password_cache_s", "last_used_flush_s"):
+        for name, least in (("credential_cache_s", 0), ("password_cache_s", 0), ("last_used_flush_s", 1)):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name} must be a number of seconds, zero or more")
+            if not (math.isfinite(value) and value >= least):
+                raise ValueError(f"{name} must be a number of seconds, {least} or more")
 
     def bucket(self, name: str) -> Bucket:
         """The settings' bucket of this name, else the default. Raises LookupError for a name that nobody defines."""
