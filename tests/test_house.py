@@ -7,7 +7,10 @@ import tomllib
 from typing import Any
 
 import pytest
-from scripts import gates
+
+from gesta.ledger.lifecycle import TRANSITIONS
+from gesta.ledger.records import Kind
+from scripts import docs, gates
 
 PYPROJECT = gates.ROOT / "pyproject.toml"
 
@@ -130,3 +133,32 @@ def _name(requirement: str) -> str:
     found = re.match(r"[A-Za-z0-9._-]+", requirement)
     assert found is not None
     return found[0].lower().replace("_", "-").replace(".", "-")
+
+
+def test_the_generated_pages_say_what_the_code_says() -> None:
+    assert sorted(docs.stale()) == [], "run `make docs`"
+
+
+def test_the_life_cycle_page_draws_every_transition_and_no_other() -> None:
+    drawn: dict[str, set[tuple[str, str]]] = {}
+    for section in docs.lifecycle_markdown().split("\n## ")[1:]:
+        drawn[section.split("\n", 1)[0]] = set(re.findall(r"^    (\w+) --> (\w+)$", section, re.MULTILINE))
+    for kind, title in ((Kind.FILL, "Fills"), (Kind.EXECUTOR, "Executors"), (Kind.RUN, "Runs")):
+        table = TRANSITIONS[kind]
+        assert drawn[title] == {(state, target) for state, following in table.items() for target in following}
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    broken = []
+    for page in [gates.ROOT / "README.md", *(gates.ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(gates.ROOT)}: {target}")
+    assert broken == []
+
+
+def test_the_index_leads_to_every_page() -> None:
+    folder = gates.ROOT / "docs"
+    linked = set(re.findall(r"\]\(([^)#\s]+)", (folder / "index.md").read_text("utf-8")))
+    pages = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md")}
+    assert pages - {"index.md"} <= linked
