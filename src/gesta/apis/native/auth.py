@@ -8,7 +8,7 @@ from starlette.requests import HTTPConnection
 
 from gesta.access.face import Access
 from gesta.access.model import Account, AccountType, Environment, Principal
-from gesta.kernel.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from gesta.kernel.errors import InvalidInput, NotFound, Unauthenticated
 
 _MAX_SECRET = 4096
 _MAX_KNOWN = 10_000
@@ -100,15 +100,3 @@ class Directory:
             if reachable:
                 return reachable
         raise NotFound(f"No account {name[:128]!r}.", what="account")
-
-
-async def reachable_accounts(access: Access, principal: Principal, environment: Environment | None) -> set[int] | None:
-    """The accounts of one environment; None where the caller reaches every account and asks for no environment."""
-    wanted = environment or principal.environment
-    if principal.environment is not None and wanted is not principal.environment:
-        raise Forbidden(f"This key is for {principal.environment} only.")
-    if wanted is None:
-        return None
-    if principal.account is not None:
-        return {principal.account.id} if principal.account.environment is wanted else set()
-    return {account.id for account in await access.accounts(principal.organization.id) if account.environment is wanted}

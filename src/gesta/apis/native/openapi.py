@@ -1,0 +1,263 @@
+"""The OpenAPI 3.1 document of Gesta's own dialect, from the tables that the code obeys: the models that bodies are read
+into, the parameters that queries are read by, the problems that errors become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gesta import __version__
+from gesta.apis.native import params
+from gesta.apis.native.errors import PROBLEM_JSON, PROBLEMS
+from gesta.apis.native.export import MEDIA_TYPES
+from gesta.apis.native.schemas import Schema, posted_schemas, printed_schemas, ref
+from gesta.kernel.json import decode_json, encode_json
+
+EXAMPLE_FILL: Schema = {
+    "id": "9f2c31d0a4b84f6e8c1d2e3f4a5b6c7d",
+    "account": "Sim101",
+    "origin": "myapp",
+    "name": "Entry",
+    "created_at": "2026-03-10T14:30:00.123456Z",
+    "detail": {
+        "kind": "fill",
+        "order_id": "order-1",
+        "instrument": "ES 03-26",
+        "side": "buy",
+        "quantity": "2",
+        "price": "5123.25",
+        "commission": "4.18",
+        "point_value": "50",
+    },
+}
+EXAMPLE_EXECUTOR: Schema = {
+    "id": "executor-1",
+    "account": "paper",
+    "origin": "myapp",
+    "status": "running",
+    "created_at": "2026-03-10T14:30:00Z",
+    "correlation": {"controller_id": "main"},
+    "detail": {
+        "kind": "executor",
+        "executor_type": "position_executor",
+        "connector": "binance",
+        "trading_pair": "BTC-USDT",
+        "side": "buy",
+        "is_trading": True,
+        "filled_quote": "250.5",
+        "config": {"leverage": 1},
+    },
+}
+EXAMPLE_RUN: Schema = {
+    "id": "65f0c2a4b8d1e3f5a7c9e0b2",
+    "account": "markwood@some_email.com",
+    "environment": "test",
+    "origin": "myapp",
+    "status": "queued",
+    "name": "Sync contacts",
+    "created_at": "2026-03-10T14:30:00Z",
+    "detail": {
+        "kind": "run",
+        "workflow": {"id": "wf-1", "name": "Sync contacts"},
+        "nodes": [{"id": "start", "status": "ready"}],
+    },
+}
+EXAMPLE_TRANSITION: Schema = {"status": "running", "event": {"message": "picked up"}, "expected_version": 1}
+EXAMPLE_NOTE: Schema = {"type": "node.retried", "level": "warning", "message": "attempt 2 of 3", "data": {"node": "a"}}
+
+
+def _parameters(table: Mapping[str, params.Param]) -> list[Schema]:
+    described = []
+    for name, param in table.items():
+        parameter: Schema = {"name": name, "in": "query", "description": param.description, "schema": param.schema}
+        if param.many:
+            parameter |= {"style": "form", "explode": True}
+        described.append(parameter)
+    return described
+
+
+def _problems(*statuses: int) -> dict[str, Schema]:
+    """The error answers of an operation: those of every operation, and its own."""
+    answers: dict[str, Schema] = {}
+    for status in sorted({400, 401, 403, 429, 500, 503, *statuses}):
+        codes = [code for code, (of_code, _) in PROBLEMS.items() if of_code == status]
+        answer: Schema = {
+            "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
+            "content": {PROBLEM_JSON: {"schema": ref("Problem")}},
+        }
+        if status in (429, 503):
+            answer["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
+        if status == 401:
+            answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+        answers[str(status)] = answer
+    return answers
+
+
+def _ok(description: str, schema: Schema, *, status: str = "200") -> dict[str, Schema]:
+    return {status: {"description": description, "content": {"application/json": {"schema": schema}}}}
+
+
+def _body(schema: Schema, examples: Mapping[str, Any]) -> Schema:
+    return {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": schema,
+                "examples": {name: {"value": value} for name, value in examples.items()},
+            }
+        },
+    }
+
+
+def _post_executions(dialects: Sequence[str]) -> Schema:
+    ingest = {"results": params.RESULTS}
+    if dialects:
+        ingest["dialect"] = params.word_param(dialects, "Rows are that vendor's own execution objects.")
+    body = _body(
+        {"anyOf": [{"type": "array", "items": ref("RowModel"), "maxItems": 10_000}, ref("RowModel")]},
+        {"array": [EXAMPLE_FILL, EXAMPLE_EXECUTOR], "one": EXAMPLE_RUN},
+    )
+    body["content"]["application/x-ndjson"] = {
+        "schema": {"type": "string", "description": "One row per line, of at most 1 MiB; any number of lines."}
+    }
+    answers = _ok("What became of each row.", ref("IngestResult"))
+    answers["200"]["content"]["application/x-ndjson"] = {
+        "schema": {"type": "string", "description": 'One result per line, then `{"summary": {…}}`.'}
+    }
+    return {
+        "operationId": "recordExecutions",
+        "summary": "Record executions",
+        "description": "Idempotent: the same row again is a `duplicate`, a row with the same key and other content a "
+        "`conflict`; neither changes anything. With `dialect`, rows are a vendor's own objects.",
+        "parameters": _parameters(ingest),
+        "requestBody": body,
+        "responses": answers | _problems(408, 413, 415, 422),
+    }
+
+
+def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
+    path_id: Schema = {
+        "name": "id",
+        "in": "path",
+        "required": True,
+        "description": "The execution's `id`, or with `account` the id that its vendor uses.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 200},
+    }
+    note_body = {"anyOf": [ref("EventModel"), {"type": "array", "items": ref("EventModel"), "maxItems": 1000}]}
+    return {
+        "/ledger/executions": {
+            "get": {
+                "operationId": "listExecutions",
+                "summary": "List executions",
+                "parameters": _parameters(params.LIST),
+                "responses": _ok("One page.", ref("ExecutionPage")) | _problems(404),
+            },
+            "post": _post_executions(dialects),
+        },
+        "/ledger/executions/{id}": {
+            "get": {
+                "operationId": "getExecution",
+                "summary": "Get one execution",
+                "parameters": [path_id, *_parameters(params.GET)],
+                "responses": _ok("The execution.", ref("Execution")) | _problems(404),
+            }
+        },
+        "/ledger/executions/{id}/events": {
+            "get": {
+                "operationId": "listEvents",
+                "summary": "The timeline of an execution",
+                "parameters": [path_id, *_parameters(params.EVENTS)],
+                "responses": _ok("One page, oldest first.", ref("EventPage")) | _problems(404),
+            },
+            "post": {
+                "operationId": "addEvents",
+                "summary": "Add events that change nothing else",
+                "parameters": [path_id, *_parameters(params.GET)],
+                "requestBody": _body(note_body, {"one": EXAMPLE_NOTE, "array": [EXAMPLE_NOTE]}),
+                "responses": _ok("The events.", ref("EventList"), status="201") | _problems(404, 408, 413, 415),
+            },
+        },
+        "/ledger/executions/{id}/transitions": {
+            "post": {
+                "operationId": "transitionExecution",
+                "summary": "Change the status or the detail of an execution",
+                "parameters": [path_id, *_parameters(params.GET)],
+                "requestBody": _body(ref("TransitionModel"), {"running": EXAMPLE_TRANSITION}),
+                "responses": _ok("The execution as it now stands.", ref("Execution"))
+                | _problems(404, 408, 409, 413, 415),
+            }
+        },
+        **_other_paths(),
+    }
+
+
+def _other_paths() -> dict[str, dict[str, Schema]]:
+    last_event_id: Schema = {
+        "name": "Last-Event-ID",
+        "in": "header",
+        "description": "Resume after this event; goes before `after`.",
+        "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+    }
+    files = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in MEDIA_TYPES.values()}
+    return {
+        "/ledger/stream": {
+            "get": {
+                "operationId": "streamEvents",
+                "summary": "The change feed as Server-Sent Events, or over WebSocket",
+                "description": "First `event: ready`; then one event per change, `id` its `seq`, `data` "
+                "`{seq, event, execution}`; a comment as heartbeat. With a WebSocket handshake the same in text "
+                "messages. `Last-Event-ID` or `after` resumes exactly.",
+                "parameters": [last_event_id, *_parameters(params.STREAM)],
+                "responses": {
+                    "200": {
+                        "description": "The stream; it has no end.",
+                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                    }
+                }
+                | _problems(),
+            }
+        },
+        "/ledger/summary": {
+            "get": {
+                "operationId": "summarizeExecutions",
+                "summary": "Counts and exact sums",
+                "parameters": _parameters(params.SUMMARY),
+                "responses": _ok("The groups.", ref("Summary")) | _problems(404),
+            }
+        },
+        "/ledger/export": {
+            "get": {
+                "operationId": "exportExecutions",
+                "summary": "Every execution that the filters admit, as a file",
+                "parameters": _parameters(params.EXPORT),
+                "responses": {"200": {"description": "The file.", "content": files}} | _problems(404),
+            }
+        },
+    }
+
+
+def document(dialects: Sequence[str]) -> dict[str, Any]:
+    """The whole document. `dialects` are the vendor shapes that this server reads."""
+    posted = posted_schemas()
+    described = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gesta ledger",
+            "version": __version__,
+            "description": "Gesta's own dialect: record, change, list, follow, sum and export executions.",
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"bearer": []}, {"apiKey": [], "linkedAccount": []}, {"apiKey": []}],
+        "paths": _paths(dialects),
+        "components": {
+            "schemas": {**posted, **printed_schemas(posted)},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "A `gst_` or `b3sk_` token."},
+                "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+                "linkedAccount": {"type": "apiKey", "in": "header", "name": "linked_account_id"},
+            },
+        },
+    }
+    # Defaults are values of the models; the document holds plain JSON.
+    plain: dict[str, Any] = decode_json(encode_json(described))
+    return plain

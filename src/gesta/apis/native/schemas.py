@@ -1,0 +1,231 @@
+"""The schemas of the OpenAPI document: what is posted, from the models; what is printed, field by field from them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from gesta.access.model import AccountType, Environment
+from gesta.apis.native.errors import PROBLEMS
+from gesta.apis.native.models import EventModel, RowModel, TransitionModel
+from gesta.ledger.records import Kind, Mode, Severity, Source, Status
+
+Schema = dict[str, Any]
+
+DECIMAL_PATTERN = r"^-?(0|[1-9][0-9]{0,23})(\.[0-9]{1,12})?$"
+
+_MOMENT: Schema = {"type": "string", "format": "date-time", "examples": ["2026-03-10T14:30:00.123456Z"]}
+_MAYBE_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(description: str, **properties: Schema) -> Schema:
+    return {
+        "type": "object",
+        "description": description,
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def _enum(values: type) -> Schema:
+    return {"type": "string", "enum": [member.value for member in values]}  # type: ignore[attr-defined]
+
+
+def posted_schemas() -> dict[str, Schema]:
+    """The schemas of the models, decimals as text or number with their bounds."""
+    _, components = msgspec.json.schema_components(
+        [RowModel, TransitionModel, EventModel], ref_template="#/components/schemas/{name}"
+    )
+    return {name: _decimals(schema) for name, schema in components.items()}
+
+
+def _decimals(schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_decimals(member) for member in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if schema.get("format") == "decimal":
+        said = {key: value for key, value in schema.items() if key not in ("type", "format")}
+        return said | {
+            "anyOf": [
+                {"type": "string", "pattern": DECIMAL_PATTERN},
+                {"type": "integer", "minimum": -(10**15), "maximum": 10**15},
+                {"type": "number", "minimum": -1e15, "maximum": 1e15},
+            ]
+        }
+    return {
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else _decimals(value)
+        for key, value in schema.items()
+    }
+
+
+def _printed_detail(model: str, posted: Mapping[str, Schema]) -> Schema:
+    """A posted detail as it is printed: every field present, decimals as text."""
+    schema = posted[model]
+    properties = {}
+    for name, field in schema["properties"].items():
+        properties[name] = _printed_field(field)
+    return {
+        "type": "object",
+        "description": schema.get("description", ""),
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def _printed_field(field: Any) -> Any:
+    text: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+    if not isinstance(field, dict):
+        return field
+    options = field.get("anyOf", [])
+    if any(option.get("pattern") == DECIMAL_PATTERN for option in options):
+        return {"anyOf": [text, {"type": "null"}]} if {"type": "null"} in options else text
+    # What vendors' own objects hold is not bound by what may be posted here.
+    bounds = ("default", "minLength", "maxLength", "maxItems", "minimum", "maximum")
+    kept = {key: value for key, value in field.items() if key not in bounds}
+    if options:
+        kept["anyOf"] = [_printed_field(option) for option in options]
+    return kept
+
+
+def printed_schemas(posted: Mapping[str, Schema]) -> dict[str, Schema]:
+    details = {name: _printed_detail(f"{name}Model", posted) for name in ("Fill", "Executor", "Run")}
+    execution = _object(
+        "One execution. `seq` is the feed position of its newest event; `version` starts at 1.",
+        id={"type": "string"},
+        account={"type": "string"},
+        account_type=_enum(AccountType),
+        environment=_enum(Environment),
+        kind=_enum(Kind),
+        name={"type": "string"},
+        status=_enum(Status),
+        source=_enum(Source),
+        mode=_enum(Mode),
+        origin={"type": "string"},
+        external_id={"type": "string"},
+        parent_id=_MAYBE_TEXT,
+        correlation={"type": "object", "additionalProperties": {"type": "string"}},
+        created_at=_MOMENT,
+        started_at=_MAYBE_MOMENT,
+        finished_at=_MAYBE_MOMENT,
+        updated_at=_MOMENT,
+        recorded_at=_MOMENT,
+        version={"type": "integer", "minimum": 1},
+        seq={"type": "integer", "minimum": 1},
+        detail={
+            "oneOf": [ref(name) for name in details],
+            "discriminator": {
+                "propertyName": "kind",
+                "mapping": {name.lower(): f"#/components/schemas/{name}" for name in details},
+            },
+        },
+    )
+    execution["properties"]["wire"] = ref("WireModel")
+    event = _object(
+        "One entry of a timeline. `from_status` and `to_status` are set by a birth or a transition.",
+        seq={"type": "integer", "minimum": 1},
+        execution_id={"type": "string"},
+        at=_MOMENT,
+        recorded_at=_MOMENT,
+        type={"type": "string"},
+        level=_enum(Severity),
+        from_status={"anyOf": [_enum(Status), {"type": "null"}]},
+        to_status={"anyOf": [_enum(Status), {"type": "null"}]},
+        title={"type": "string"},
+        message={"type": "string"},
+        data={"type": "object"},
+    )
+    return {**details, "Execution": execution, "Event": event, **_answers()}
+
+
+def _answers() -> dict[str, Schema]:
+    count: Schema = {"type": "integer", "minimum": 0}
+    result: Schema = {
+        "type": "object",
+        "description": "What became of one row. `index` counts the rows of an array from 0, `line` lines from 1.",
+        "properties": {
+            "index": count,
+            "line": {"type": "integer", "minimum": 1},
+            "outcome": {"type": "string", "enum": ["recorded", "duplicate", "conflict", "invalid"]},
+            "id": {"type": "string"},
+            "seq": count,
+            "error": {
+                "type": "object",
+                "properties": {"code": {"type": "string"}, "detail": {"type": "string"}, "field": {"type": "string"}},
+                "required": ["code", "detail"],
+            },
+        },
+        "required": ["outcome"],
+    }
+    counts = dict.fromkeys(("recorded", "duplicates", "conflicts", "invalid"), count)
+    amount: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
+    row = _object(
+        "Counts and exact sums of one group and currency. Fields that were not grouped by are null.",
+        day={"type": ["string", "null"], "format": "date"},
+        account=_MAYBE_TEXT,
+        account_type={"anyOf": [_enum(AccountType), {"type": "null"}]},
+        environment={"anyOf": [_enum(Environment), {"type": "null"}]},
+        kind={"anyOf": [_enum(Kind), {"type": "null"}]},
+        status={"anyOf": [_enum(Status), {"type": "null"}]},
+        currency={"type": "string"},
+        count=count,
+        quantity=amount,
+        volume=amount,
+        fees=amount,
+        pnl=amount,
+    )
+    return {
+        "RowResult": result,
+        "IngestResult": _object(
+            "Counts and one result per row.", **counts, results={"type": "array", "items": ref("RowResult")}
+        ),
+        "ExecutionPage": _object(
+            "One page. `next_cursor` is null at the end, and when `offset` was used.",
+            items={"type": "array", "items": ref("Execution")},
+            total={"type": ["integer", "null"], "minimum": 0},
+            next_cursor=_MAYBE_TEXT,
+            has_more={"type": "boolean"},
+        ),
+        "EventPage": _object(
+            "One page of a timeline, oldest first.",
+            items={"type": "array", "items": ref("Event")},
+            has_more={"type": "boolean"},
+            next_after_seq={"type": ["integer", "null"]},
+        ),
+        "EventList": _object("The events as recorded.", items={"type": "array", "items": ref("Event")}),
+        "SummaryRow": row,
+        "Summary": _object("The groups.", items={"type": "array", "items": ref("SummaryRow")}),
+        "Problem": _problem(counts),
+    }
+
+
+def _problem(counts: Mapping[str, Schema]) -> Schema:
+    schema = _object(
+        "RFC 9457 problem details. `type` is `/problems/` and one of the codes of the dialect's page.",
+        type={"type": "string", "enum": [f"/problems/{code}" for code in PROBLEMS]},
+        title={"type": "string"},
+        status={"type": "integer"},
+        detail={"type": "string"},
+    )
+    schema["properties"] |= {
+        "instance": {"type": "string"},
+        "request_id": {"type": "string"},
+        "field": {"type": "string"},
+        "where": {"type": "string", "enum": ["query", "path", "header", "body"]},
+        "what": {"type": "string"},
+        "current": _enum(Status),
+        "wanted": _enum(Status),
+        "allowed": {"type": "array", "items": _enum(Status)},
+        "retry_after_s": {"type": "number"},
+        "results": {"type": "array", "items": ref("RowResult")},
+        **counts,
+    }
+    return schema
