@@ -1,4 +1,4 @@
-"""Refold's execution objects and the ledger's runs, each from the other (seed 004, protocols/refold.md §3, §4). Pure."""
+"""Refold's execution objects and the ledger's runs, each from the other. Pure (seed 004, protocols/refold.md §3)."""
 
 from __future__ import annotations
 

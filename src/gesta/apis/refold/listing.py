@@ -112,23 +112,24 @@ def _slugs(text: str) -> tuple[str, ...]:
 
 def _start_us(text: str) -> int:
     """A date is its first instant; a timestamp is taken literally."""
-    try:
-        day_us = parse_date(text, field="start_date")
-        return parse_rfc3339(text, field="start_date") if day_us is None else day_us
-    except InvalidInput as error:
-        raise InvalidInput(error.message, field="start_date", where="query") from None
+    at_us, _ = _moment_us(text, "start_date")
+    return at_us
 
 
 def _end_us(text: str) -> int:
     """The first instant that is too late: a date means all of its day, and a timestamp all of its last printed
     millisecond, since `createdAt` is printed in milliseconds."""
+    at_us, is_day = _moment_us(text, "end_date")
+    return at_us + (DAY_US if is_day else 1 if _FINER_THAN_MS.search(text) else 1000)
+
+
+def _moment_us(text: str, name: str) -> tuple[int, bool]:
+    """The instant, and whether the text is a whole day."""
     try:
-        day_us = parse_date(text, field="end_date")
-        if day_us is not None:
-            return day_us + DAY_US
-        return parse_rfc3339(text, field="end_date") + (1 if _FINER_THAN_MS.search(text) else 1000)
+        day_us = parse_date(text)
+        return (parse_rfc3339(text), False) if day_us is None else (day_us, True)
     except InvalidInput as error:
-        raise InvalidInput(error.message, field="end_date", where="query") from None
+        raise InvalidInput(f"`{name}`: {error.message}", field=name, where="query") from None
 
 
 async def find(reading: Reading, principal: Principal, asked: ListQuery) -> tuple[list[Execution], int]:
