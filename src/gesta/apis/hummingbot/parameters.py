@@ -52,10 +52,9 @@ def logs_query(query: QueryParams) -> LogsQuery:
     level, limit = _single(query, "level", defects), _single(query, "limit", defects)
     severity = None if level is None else SEVERITY_OF_LEVEL.get(level.upper())
     if level is not None and severity is None:
-        names = " or ".join(repr(name) for name in SEVERITY_OF_LEVEL)
-        defects.append(
-            _defect("literal_error", "level", f"Input should be {names}", level, expected=names),
-        )
+        *names, last = (repr(name) for name in SEVERITY_OF_LEVEL)
+        expected = f"{', '.join(names)} or {last}"
+        defects.append(_defect("literal_error", "level", f"Input should be {expected}", level, expected=expected))
     count = DEFAULT_LOGS if limit is None else _count(limit, defects)
     if defects:
         raise InvalidInput(defects[0]["msg"], field=defects[0]["loc"][-1], where="query", errors=defects)
