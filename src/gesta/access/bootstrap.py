@@ -61,11 +61,9 @@ def _wanted(username: str) -> list[Wanted]:
     admin, run = frozenset({Scope.ADMIN}), frozenset({Scope.RUN})
     trade = frozenset({Scope.TRADE, Scope.RUN})
     return [
-        Wanted(type=CredentialType.BEARER, scopes=admin, label="first token"),
-        Wanted(type=CredentialType.B3OS, scopes=run, label="first B3OS key"),
-        Wanted(type=CredentialType.BASIC, scopes=trade, label="first user", username=username),
-        Wanted(
-            type=CredentialType.API_KEY, scopes=run, label="first production key", environment=Environment.PRODUCTION
-        ),
-        Wanted(type=CredentialType.API_KEY, scopes=run, label="first test key", environment=Environment.TEST),
+        Wanted(type=CredentialType.BEARER, scopes=admin, label="gesta init"),
+        Wanted(type=CredentialType.B3OS, scopes=run, label="gesta init"),
+        Wanted(type=CredentialType.BASIC, scopes=trade, label="gesta init", username=username),
+        Wanted(type=CredentialType.API_KEY, scopes=run, label="gesta init", environment=Environment.PRODUCTION),
+        Wanted(type=CredentialType.API_KEY, scopes=run, label="gesta init", environment=Environment.TEST),
     ]

@@ -75,7 +75,7 @@ def show(made: Bootstrap, base_url: str) -> None:
     # Not as wide as the terminal: in a narrow one a line may wrap, but no secret is cut.
     console = Console(width=WIDTH, highlight=False, file=out.file, no_color=out.no_color)
     console.print(table)
-    out.print("These secrets are shown this once. Keep them now; `gesta keys create` makes others.\n")
+    out.print("Shown this once: keep them now. `gesta keys create` makes others.\n")
     out.print("Next: start the server, then ask it something.", style="bold")
     out.print("  gesta serve", markup=False)
     out.print(f"  curl -H 'Authorization: Bearer {made.bearer.secret}' {base_url}/ledger/executions", markup=False)

@@ -212,16 +212,18 @@ def _how(type: CredentialType) -> str:
 def _table(owner: Organization, infos: Sequence[CredentialInfo]) -> Table:
     table = Table(
         box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
         title=Text(f"Credentials of {owner.name}"),
         title_justify="left",
         caption=None if infos else Text("none"),
     )
     table.add_column("ID", justify="right", no_wrap=True)
-    for heading in ("Type", "Begins / user"):
+    for heading in ("Type", "Begins with"):
         table.add_column(heading, overflow="fold")
     table.add_column("Scopes", overflow="fold")
     table.add_column("Label", overflow="fold")
-    table.add_column("Last used (UTC)", no_wrap=True)
+    table.add_column("Last used, UTC", no_wrap=True)
     for info in infos:
         type = f"{info.type} {info.environment}" if info.environment else str(info.type)
         used = "never" if info.last_used_at_us is None else _when(info.last_used_at_us)
