@@ -65,6 +65,14 @@ async def test_from_and_to_are_half_open_and_take_both_spellings(house: Any, cli
     assert ids(await client.get(LIST, params={"from": "2023-11-14", "to": "2023-11-15"})) == ["f2", "f1", "f0", "f-1"]
 
 
+async def test_a_lookback_beside_from_and_to_narrows_them(house: Any, client: httpx.AsyncClient) -> None:
+    await house.post(*(house.fill(f"ago{ago}", ago_s=ago) for ago in (100, 20, 5, 0)))
+    now_ms = house.clock.now_us() // 1000
+    span = {"from": str(now_ms - 50_000), "to": str(now_ms)}
+    assert ids(await client.get(LIST, params={**span, "lookbackTime": "10"})) == ["ago5"]
+    assert ids(await client.get(LIST, params={**span, "lookbackTime": "500"})) == ["ago5", "ago20"]
+
+
 async def test_an_answer_above_the_cap_says_where_to_go_on(
     house: Any, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

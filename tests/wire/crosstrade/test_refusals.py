@@ -41,7 +41,6 @@ def refused(reply: httpx.Response, status: int, error: str) -> dict[str, Any]:
         "lookbackTime=320&lookbackTime=320",
         "lookbackTime=%FF",
         "lookbackTime=%00",
-        "lookbackTime=5&from=2024-01-01",
         "limit=0",
         "limit=-1",
         "limit=abc",

@@ -95,8 +95,6 @@ def read_window(args: Mapping[str, Any]) -> Window:
     from_us, to_us = _instant(args, "from"), _instant(args, "to")
     if cursor is not None and not isinstance(cursor, str):
         raise InvalidInput("`cursor` must be text", field="cursor", where="query")
-    if lookback_s is not None and (from_us is not None or to_us is not None):
-        raise InvalidInput("`lookbackTime` and `from`/`to` exclude each other", field="lookbackTime", where="query")
     paged = any(args.get(name) is not None for name in ("cursor", "limit", "from", "to"))
     if lookback_s is None and not paged:
         lookback_s = DEFAULT_LOOKBACK_S

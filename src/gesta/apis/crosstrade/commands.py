@@ -92,7 +92,7 @@ LIST_EXECUTIONS: Final = Command(
             name="lookbackTime",
             where="query",
             description=f"Seconds before now; default {DEFAULT_LOOKBACK_S}, more than {MAX_LOOKBACK_S} counts as "
-            f"{MAX_LOOKBACK_S}. Excludes `from` and `to`.",
+            f"{MAX_LOOKBACK_S}. Beside `from` or `to` both conditions hold.",
             schema={"type": "integer", "format": "int32", "minimum": 1, "maximum": INT32_MAX},
             example=DEFAULT_LOOKBACK_S,
         ),

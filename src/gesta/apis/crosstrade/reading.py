@@ -51,7 +51,8 @@ async def list_executions(call: Call) -> dict[str, Any]:
     account = await _account(call)
     from_us = window.from_us
     if window.lookback_s is not None:
-        from_us = call.services.clock.now_us() - window.lookback_s * 1_000_000
+        since_us = call.services.clock.now_us() - window.lookback_s * 1_000_000
+        from_us = since_us if from_us is None else max(from_us, since_us)
     query = call.services.reading.filter(
         call.principal,
         account=account.id,
