@@ -1,0 +1,157 @@
+"""The recount: everything that is kept beside the rows, compared with the rows, in one snapshot, online."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+import msgspec
+
+from gesta.ledger import daily
+from gesta.ledger.codes import EVERY, counted_as, kind_of
+from gesta.ledger.rows import ROW_COLUMNS, SEQ_BITS, SEQ_MASK, execution_of
+from gesta.ledger.tree import END, FIRST, ROOT, TOP, Key
+from gesta.storage.program import Database, Fetch, Program, Statement, postgres_text, sqlite_text
+
+CHUNK = 2000
+MOST_FAULTS = 100
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What was compared, and what differs: sentences, at most MOST_FAULTS of them."""
+
+    organizations: int = 0
+    executions: int = 0
+    events: int = 0
+    counters: int = 0
+    days: int = 0
+    faults: list[str] = []
+
+    def fault(self, text: str) -> None:
+        if len(self.faults) < MOST_FAULTS:
+            self.faults.append(text)
+
+
+async def verify(database: Database, progress: Callable[[int], None] = lambda _: None) -> Report:
+    """Recount every total, sum and feed position. `progress(executions read so far)`."""
+    return await database.read(lambda: _verify(progress), unbounded=True)
+
+
+def _statement(text: str) -> Statement:
+    return Statement("verify", sqlite_text(text), postgres_text(text))
+
+
+_STREAMS = _statement("SELECT organization, seq FROM streams ORDER BY organization")
+_EVENTS = _statement("SELECT count(*), min(eid), max(eid) FROM events WHERE eid > $1 AND eid <= $2")
+_BORN = _statement(
+    "SELECT count(*) FROM executions x WHERE organization = $1"
+    " AND NOT EXISTS (SELECT 1 FROM events e WHERE e.eid = x.rid AND e.rid = x.rid)"
+)
+_ORPHANS = _statement(
+    "SELECT count(*) FROM events e WHERE eid > $1 AND eid <= $2"
+    " AND NOT EXISTS (SELECT 1 FROM executions x WHERE x.rid = e.rid)"
+)
+_ROWS = _statement(
+    f"SELECT {ROW_COLUMNS} FROM executions WHERE organization = $1 AND (created_at, rid) > ($2, $3)"  # noqa: S608
+    " ORDER BY created_at, rid LIMIT $4"
+)
+_TALLIES = _statement("SELECT scope, level, cell, lo_at, lo_rid, n FROM tallies WHERE scope = $1")
+_SCOPES = _statement("SELECT scope FROM scopes ORDER BY scope")
+_DAYS = _statement(
+    "SELECT day, account, cell, currency, n, quantity, volume, fees, pnl FROM days WHERE organization = $1"
+)
+
+
+def _verify(progress: Callable[[int], None]) -> Program[Report]:
+    report = Report(faults=[])
+    rows = yield Fetch(_SCOPES)
+    unseen = {scope for (scope,) in rows}
+    streams = yield Fetch(_STREAMS)
+    for organization, seq in streams:
+        report.organizations += 1
+        yield from _check_feed(report, organization, seq)
+        counted = _Counted()
+        yield from _recount(report, organization, counted, progress)
+        for scope, entries in counted.scopes.items():
+            unseen.discard(scope)
+            yield from _check_tree(report, scope, entries)
+        yield from _check_days(report, organization, counted.days)
+    report.faults += [f"scope {scope} has counters but no rows" for scope in sorted(unseen)]
+    return report
+
+
+class _Counted:
+    def __init__(self) -> None:
+        self.scopes: dict[int, list[tuple[Key, int]]] = {}
+        self.days: dict[daily.DayKey, daily.Sums] = {}
+
+
+def _check_feed(report: Report, organization: int, seq: int) -> Program[None]:
+    first = organization << SEQ_BITS
+    rows = yield Fetch(_EVENTS, (first, first | SEQ_MASK))
+    count, low, high = rows[0]
+    report.events += count
+    if count != seq or (count and (low != first + 1 or high != first + seq)):
+        report.fault(f"organization {organization}: the feed stands at {seq} but has {count} events")
+    rows = yield Fetch(_BORN, (organization,))
+    if rows[0][0]:
+        report.fault(f"organization {organization}: {rows[0][0]} executions have no birth in the feed")
+    rows = yield Fetch(_ORPHANS, (first, first | SEQ_MASK))
+    if rows[0][0]:
+        report.fault(f"organization {organization}: {rows[0][0]} events belong to no execution")
+
+
+def _recount(report: Report, organization: int, counted: _Counted, progress: Callable[[int], None]) -> Program[None]:
+    last = FIRST
+    while True:
+        rows = yield Fetch(_ROWS, (organization, *last, CHUNK))
+        if not rows:
+            return
+        for row in rows:
+            execution = execution_of(row)
+            key, cell = (row[9], row[0]), row[3]
+            if kind_of(cell) is not execution.kind:
+                report.fault(f"execution {execution.id}: its cell is not that of a {execution.kind}")
+            for scope in (-organization, execution.account):
+                counted.scopes.setdefault(scope, []).append((key, cell))
+            daily.collect(counted.days, execution.account, cell, execution.created_at_us, execution.detail)
+            last = key
+        report.executions += len(rows)
+        progress(report.executions)
+
+
+def _check_tree(report: Report, scope: int, entries: list[tuple[Key, int]]) -> Program[None]:
+    """Every counter of every level, against the rows in order."""
+    rows = yield Fetch(_TALLIES, (scope,))
+    stored: dict[int, dict[Key, dict[int, int]]] = {}
+    for _, level, cell, at, rid, count in rows:
+        stored.setdefault(level, {}).setdefault((at, rid), {})[cell] = count
+    report.counters += len(rows)
+    top = stored.get(ROOT, {}).get(FIRST, {}).pop(TOP, 0)
+    if sorted(stored) != [*range(top + 1), ROOT]:
+        report.fault(f"scope {scope}: the root names {top + 1} levels, the tree has {sorted(stored)}")
+    for level, nodes in stored.items():
+        for low, cells in _expected(sorted(nodes), entries):
+            if {cell: count for cell, count in nodes[low].items() if count or cell == EVERY} != dict(cells):
+                report.fault(f"scope {scope}, level {level}, node {low}: counts {nodes[low]}, rows {dict(cells)}")
+
+
+def _expected(lows: list[Key], entries: list[tuple[Key, int]]) -> Iterator[tuple[Key, Counter[int]]]:
+    place = 0
+    for low, high in zip(lows, [*lows[1:], END], strict=True):
+        cells: Counter[int] = Counter({EVERY: 0})
+        while place < len(entries) and entries[place][0] < high:
+            for counter in counted_as(entries[place][1]):
+                cells[counter] += 1
+            place += 1
+        yield low, cells
+
+
+def _check_days(report: Report, organization: int, counted: dict[daily.DayKey, daily.Sums]) -> Program[None]:
+    rows = yield Fetch(_DAYS, (organization,))
+    report.days += len(rows)
+    stored = {tuple(row[:4]): daily.Sums(row[4], *map(Decimal, row[5:])) for row in rows}
+    for key in sorted(stored.keys() | counted.keys()):
+        if stored.get(key) != counted.get(key):
+            report.fault(f"organization {organization}, day {key}: stored {stored.get(key)}, rows {counted.get(key)}")
