@@ -436,6 +436,16 @@ async def test_one_name_may_be_a_trading_and_a_linked_account_in_each_environmen
         assert await access.account(organization, "X", *each) == account
 
 
+async def test_accounts_are_listed_by_type_then_name(access: AccessService, first: Bootstrap) -> None:
+    organization = first.organization.id
+    for name in ("b", "_a", "B2", "a", "é", "Z"):
+        await access.ensure_account(organization, name, AccountType.LINKED)
+    await access.ensure_account(organization, "b", AccountType.LINKED, Environment.TEST)
+    listed = [(each.name, each.environment.value) for each in await access.accounts(organization)]
+    names = [("_a", "production"), ("a", "production"), ("b", "production"), ("b", "test"), ("B2", "production")]
+    assert listed == [("Sim101", "production"), *names, ("Z", "production"), ("é", "production")]
+
+
 async def test_an_account_made_by_another_process_is_found(make: Make, first: Bootstrap) -> None:
     here, elsewhere = make(), make()
     assert await here.account(first.organization.id, "later", AccountType.TRADING) is None

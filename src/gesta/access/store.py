@@ -158,8 +158,10 @@ def account_by_id(organization: int, account_id: int) -> Program[Account | None]
 
 
 def accounts(organization: int) -> Program[list[Account]]:
+    """Trading accounts first, then by name; sorted here because each database orders text in its own way."""
     rows = yield Fetch(SQL["account.list"], (organization,))
-    return [_account(row) for row in rows]
+    found = [_account(row) for row in rows]
+    return sorted(found, key=lambda each: (each.type is not AccountType.TRADING, name_key(each.name), each.environment))
 
 
 def ensure_account(organization: int, draft: AccountDraft, at_us: int, actor: str) -> Program[Account]:

@@ -36,7 +36,7 @@ WHERE id = $1 AND organization = $2
 
 -- name: account.list
 SELECT id, organization, name, type, environment, time_zone, currency, server_name FROM accounts
-WHERE organization = $1 ORDER BY type DESC, name_key, environment
+WHERE organization = $1 ORDER BY id
 
 -- name: account.lock
 -- Sessions of one account are issued one after another, so that concurrent requests get one token.
