@@ -10,7 +10,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.apis.common.errors import MethodNotAllowed, request_id_of, retry_after
+from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, request_id_of, retry_after
 from gesta.kernel.errors import (
     Conflict,
     Forbidden,
@@ -68,6 +68,7 @@ TABLE: dict[type[GestaError], tuple[str, str]] = {
     NotFound: ("NOT_FOUND", "RESOURCE_NOT_FOUND"),
     MethodNotAllowed: ("METHOD_NOT_ALLOWED", "VALIDATION_ERROR"),
     Conflict: ("CONFLICT", "VALIDATION_ERROR"),
+    BodyTimeout: ("REQUEST_TIMEOUT", "VALIDATION_ERROR"),
     TooLarge: ("PAYLOAD_TOO_LARGE", "VALIDATION_ERROR"),
     RateLimited: ("TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"),
     Unavailable: ("SERVICE_UNAVAILABLE", "SERVER_ERROR"),

@@ -41,6 +41,7 @@ _FAILURES = {
     401: "No credential, or a wrong one",
     403: "The credential lacks a scope",
     404: "Not found, or another account's",
+    408: "The body did not arrive in time",
     413: "The body is too large",
     429: "Too many requests; `Retry-After` says when",
     500: "Internal error",
@@ -70,14 +71,15 @@ def query(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]
     return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
 
 
-_TEXT = {"type": "string"}
-_NUMBER_OR_TEXT = {"anyOf": [{"type": "integer"}, {"type": "string"}]}
+# NUL characters are refused everywhere.
+_TEXT = {"type": "string", "pattern": "^[^\\x00]*$"}
+_NUMBER_OR_TEXT = {"anyOf": [{"type": "integer"}, _TEXT]}
 _DATE = {"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]}
 _TRUE_OR_FALSE = {"type": "string", "enum": ["true", "false"], "default": "false"}
 
 LINKED_ACCOUNT_QUERY = query("linked_account_id", "The linked account, where the header is not sent.", _TEXT)
 FORCE_REFRESH = query("force_refresh", "`true` gives a new token even where an unexpired one exists.", _TRUE_OR_FALSE)
-EXECUTION_ID = {"name": "execution_id", "in": "path", "required": True, "schema": _TEXT}
+EXECUTION_ID = {"name": "execution_id", "in": "path", "required": True, "schema": {"type": "string"}}
 
 LIST_PARAMETERS = [
     query(
@@ -101,7 +103,7 @@ LIST_PARAMETERS = [
     query(
         "slug",
         "Application slugs, separated by commas, at most 20; compared by letters and digits, without case.",
-        {"type": "string", "pattern": "^[^,]*(,[^,]*){0,19}$"},
+        {"type": "string", "pattern": "^[^,\\x00]*(,[^,\\x00]*){0,19}$"},
     ),
     query(
         "execution_source",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -45,8 +44,6 @@ CORS_REQUEST_HEADERS = (
 )
 CORS_RESPONSE_HEADERS = ("Retry-After", "X-Request-Id")
 
-Endpoint = Callable[[Request], Awaitable[Response]]
-
 
 def build(services: Services) -> FastAPI:
     """The dialect as one application; the dispatcher hands it whole paths."""
@@ -66,10 +63,10 @@ def build(services: Services) -> FastAPI:
         expose_headers=list(CORS_RESPONSE_HEADERS),
     )
     common_errors.install(app, render)
-    router = APIRouter(prefix=PREFIX, route_class=HotRoute)
-    _add_executions(router, services)
-    _add_sessions(router, services)
-    app.include_router(router)
+    # On the application's own router: an included one would be one more step for each request.
+    app.router.route_class = HotRoute
+    _add_executions(app.router, services)
+    _add_sessions(app.router, services)
     openapi.install(app)
     return app
 
@@ -96,7 +93,7 @@ def _add_executions(router: APIRouter, services: Services) -> None:
     one = {"parameters": [openapi.EXECUTION_ID, openapi.LINKED_ACCOUNT_QUERY], "security": openapi.EITHER}
     many = {"parameters": openapi.LIST_PARAMETERS, "security": openapi.EITHER}
     # The singular is the published path; the plural is that of 2023, kept as an alias (protocols/refold.md §2).
-    for path, suffix in (("/execution", ""), ("/executions", "_plural")):
+    for path, suffix in ((f"{PREFIX}/execution", ""), (f"{PREFIX}/executions", "_plural")):
         router.add_api_route(
             path,
             list_executions,
@@ -172,17 +169,17 @@ def _add_sessions(router: APIRouter, services: Services) -> None:
         },
     }
     router.add_api_route(
-        "/session-token",
+        f"{PREFIX}/session-token",
         create_session_token,
         methods=["POST"],
         operation_id="create_session_token",
         summary="Open a session for a linked account",
         tags=["Session tokens"],
-        responses=openapi.responses(SessionToken, "The session", 413),
+        responses=openapi.responses(SessionToken, "The session", 408, 413),
         openapi_extra=create,
     )
     router.add_api_route(
-        "/session-token/revoke",
+        f"{PREFIX}/session-token/revoke",
         revoke_session_token,
         methods=["POST"],
         operation_id="revoke_session_token",
@@ -192,7 +189,7 @@ def _add_sessions(router: APIRouter, services: Services) -> None:
         openapi_extra={"security": openapi.TOKEN_ONLY},
     )
     router.add_api_route(
-        "/session/active-linked-account",
+        f"{PREFIX}/session/active-linked-account",
         active_linked_account,
         methods=["GET"],
         operation_id="active_linked_account",
