@@ -13,6 +13,7 @@ from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.posted import MAX_ID, MAX_NAME, PostedObject, as_recorded, plain_object
 from gesta.apis.common.services import Decoded
 from gesta.kernel.errors import InvalidInput
+from gesta.kernel.json import encode_json_sorted
 from gesta.kernel.times import format_shortest
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Event, Execution, Named, NewExecution, RunDetail, Source, Status
@@ -206,6 +207,7 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
             started_at_us=started_at_us,
             finished_at_us=finished_at_us if status in TERMINAL else None,
             updated_at_us=created_at_us if updated_at_us is None else updated_at_us,
+            content=encode_json_sorted(values),
         )
         derived = encode(as_recorded(new), organization=organization)
         return msgspec.structs.replace(new, wire=capture(DIALECT, values, derived))

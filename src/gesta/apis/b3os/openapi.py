@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from gesta.apis.b3os.codec import STATUSES_OF_NAME
 from gesta.apis.b3os.errors import CODES, PUBLISHED_CODES, envelope_of
 from gesta.apis.b3os.models import schemas
-from gesta.apis.b3os.parameters import DEFAULT_EVENTS, DEFAULT_LIMIT, MAX_OFFSET
+from gesta.apis.b3os.parameters import DEFAULT_EVENTS, DEFAULT_LIMIT, ID_PATTERN, MAX_OFFSET
 from gesta.apis.common.posted import MAX_ID, MAX_NAME
 
 # The published example of the list (seed 003): placeholders for every text and object.
@@ -95,7 +95,7 @@ _ID: dict[str, Any] = {
     "in": "path",
     "required": True,
     "description": "Id of the execution.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID},
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_ID, "pattern": ID_PATTERN},
 }
 
 
@@ -103,6 +103,8 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+_MOMENT = {"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}
+_REFERENCE = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^[^\u0000]+$"}
 _LIST_PARAMETERS: list[dict[str, Any]] = [
     _ORGANIZATION,
     _query(
@@ -126,16 +128,18 @@ _LIST_PARAMETERS: list[dict[str, Any]] = [
         "explode": False,
         "schema": {"type": "array", "minItems": 1, "items": {"type": "string", "enum": list(STATUSES_OF_NAME)}},
     },
-    _query("workflowId", "Added by Gesta.", type="string", minLength=1, maxLength=MAX_NAME),
-    _query("externalRef", "Added by Gesta.", type="string", minLength=1, maxLength=MAX_NAME),
-    _query("orderId", "Added by Gesta.", type="string", minLength=1, maxLength=MAX_NAME),
-    _query("createdAfter", "Added by Gesta. Created after this moment: RFC 3339, or a date.", type="string"),
-    _query("createdBefore", "Added by Gesta. Created before this moment: RFC 3339, or a date.", type="string"),
+    _query("workflowId", "Added by Gesta.", **_REFERENCE),
+    _query("externalRef", "Added by Gesta.", **_REFERENCE),
+    _query("orderId", "Added by Gesta.", **_REFERENCE),
+    _query("createdAfter", "Added by Gesta. Created after this moment: RFC 3339, or a date.", **_MOMENT),
+    _query("createdBefore", "Added by Gesta. Created before this moment: RFC 3339, or a date.", **_MOMENT),
 ]
 _EVENTS_PARAMETERS: list[dict[str, Any]] = [
     _ORGANIZATION,
     _ID,
-    _query("after", "Added by Gesta. Only events after the one with this id.", type="string", pattern="^evt_[0-9]+$"),
+    _query(
+        "after", "Added by Gesta. Only events after the one with this id.", type="string", pattern="^evt_[0-9]{1,18}$"
+    ),
     _query(
         "limit",
         f"Added by Gesta. Number of events; above {DEFAULT_EVENTS} it is clamped.",

@@ -24,6 +24,9 @@ MAX_EVENT_SEQ = 2**63 - 1
 # Query parameter → correlation by which the ledger finds it.
 CORRELATION_PARAMETERS = {"workflowId": "workflow_id", "externalRef": "external_ref", "orderId": "order_id"}
 
+# A path may name anything but control characters; whether there is such an execution is another question.
+ID_PATTERN = r"^[^\u0000-\u001f\u007f]+$"
+_ID = re.compile(ID_PATTERN[1:-1])
 _DIGITS = re.compile(r"[0-9]+", re.ASCII)
 _EVENT_ID = re.compile(r"evt_([0-9]{1,19})", re.ASCII)
 
@@ -45,8 +48,10 @@ def check_organization(headers: list[str], public_id: str) -> None:
 
 def path_id(text: str) -> str:
     """An execution id as a path has it. Raises InvalidInput(field="id") for what no id can be."""
-    if not 0 < len(text) <= MAX_ID or not text.isprintable():
-        raise InvalidInput(f"An execution id has 1 to {MAX_ID} printable characters.", field="id", where="path")
+    if len(text) > MAX_ID or _ID.fullmatch(text) is None:
+        raise InvalidInput(
+            f"An execution id has 1 to {MAX_ID} characters, none a control character.", field="id", where="path"
+        )
     return text
 
 

@@ -13,6 +13,7 @@ from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.posted import MAX_NAME, PostedObject, as_recorded, plain_object
 from gesta.apis.common.services import Decoded
 from gesta.kernel.errors import InvalidInput
+from gesta.kernel.json import encode_json_sorted
 from gesta.kernel.times import format_shortest, to_datetime
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Event, Execution, ExecutorDetail, NewExecution, Severity, Side, Source, Status
@@ -164,6 +165,7 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
             started_at_us=None if status is Status.QUEUED else created_at_us,
             finished_at_us=closed_at_us if status in TERMINAL else None,
             updated_at_us=closed_at_us if closed_at_us is not None and status in TERMINAL else created_at_us,
+            content=encode_json_sorted(values),
         )
         derived = encode(as_recorded(new), account)
         shown = values | {key: derived[key] for key in REQUIRED if key not in values}
