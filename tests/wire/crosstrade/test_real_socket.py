@@ -66,7 +66,7 @@ async def test_the_newer_connection_stays(url: str) -> None:
 
 async def test_a_frame_above_the_bound(house: Any, url: str) -> None:
     async with connect(url, additional_headers=MINE) as peer:
-        await peer.send("x" * (house.services.limits.webpeer_frame_bytes + 1))
+        await peer.send("x" * (house.services.limits.websocket_frame_bytes + 1))
         assert (await closing(peer))[0] == 1009
 
 
