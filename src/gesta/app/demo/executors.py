@@ -24,12 +24,12 @@ from gesta.ledger.records import (
     Transition,
 )
 
-SLOT_US = 300 * SECOND_US
+SLOT_US = 120 * SECOND_US
 CONNECTOR = "simulated_perpetual"
 CONTROLLER = "simulated_controller"
 
-_LOOK_US = 30 * SECOND_US
-_TIME_LIMITS_S = (180, 300, 600, 900)
+_LOOK_US = 10 * SECOND_US
+_TIME_LIMITS_S = (180, 240, 420, 600)
 _NOTIONALS = (Decimal(1000), Decimal(2500), Decimal(5000))
 _TAKE_PROFIT = Decimal("0.0030")
 _STOP_LOSS = Decimal("0.0020")
@@ -154,7 +154,7 @@ def _refusal(at_us: int, born: ExecutorDetail) -> Step:
 def _life(
     seed: int, index: int, position: _Position, born: ExecutorDetail, opened_us: int, limit_us: int
 ) -> tuple[Step, ...]:
-    """Open, look at the price every 30 seconds, and close at the first barrier it is found beyond."""
+    """Open, look at the price every few seconds, and close at the first barrier it is found beyond."""
     pair = position.pair
     opened = _event("executor.opened", opened_us, "Position opened", f"{position.amount} at {position.entry}")
     steps = [

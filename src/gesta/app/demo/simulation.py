@@ -14,7 +14,7 @@ from gesta.app.demo.story import Accounts, Story
 from gesta.ledger.records import Kind
 
 # Of stretches long past only every so many slots are told, so that days of history are some hundred rows.
-SPARSE = {Kind.FILL: 36, Kind.EXECUTOR: 18, Kind.RUN: 18}
+SPARSE = {Kind.FILL: 36, Kind.EXECUTOR: 45, Kind.RUN: 18}
 DENSE = {Kind.FILL: 1, Kind.EXECUTOR: 1, Kind.RUN: 1}
 
 

@@ -1,0 +1,210 @@
+"""The installed `gesta demo`, as a user runs it: over a socket, with what it prints, across a restart."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+GESTA = Path(sys.executable).parent / "gesta"
+START_S = 60
+STOP_S = 30
+
+SHAPE = {
+    "base_url": str,
+    "crosstrade": {"token": str, "account": str},
+    "hummingbot": {"username": str, "password": str, "executor_id": str},
+    "b3os": {"token": str},
+    "refold": {"api_key": str, "linked_account_id": str},
+    "native": {"token": str},
+}
+
+
+class Demo:
+    """A running `gesta demo`: `given` is its credentials file, `printed` what it said until it answered."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "credentials.json"
+        self.file.unlink(missing_ok=True)
+        command = [GESTA, "demo", "--port", "0", "--data", folder / "data", "--write-credentials", self.file]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("GESTA_")}
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        # A demo that never answers must not hang the tests.
+        watchdog = threading.Timer(START_S, self.process.kill)
+        watchdog.start()
+        self.printed: list[str] = []
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.printed.append(line.rstrip("\n"))
+            if line.startswith("Ctrl-C stops it"):
+                break
+        else:
+            assert self.process.stderr is not None
+            pytest.fail(f"gesta demo did not start: {self.printed} {self.process.stderr.read()}")
+        watchdog.cancel()
+        self.given: dict[str, Any] = json.loads(self.file.read_text("utf-8"))
+
+    def stop(self) -> tuple[int, str, str]:
+        """Ctrl-C; the exit code and what was printed after it."""
+        self.process.send_signal(signal.SIGINT)
+        rest, errors = self.process.communicate(timeout=STOP_S)
+        return self.process.returncode, rest, errors
+
+
+@contextlib.contextmanager
+def running(folder: Path) -> Iterator[Demo]:
+    demo = Demo(folder)
+    try:
+        yield demo
+    finally:
+        demo.process.kill()
+        demo.process.communicate()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running(tmp_path_factory.mktemp("demo")) as started:
+        yield started
+
+
+def curl(command: str) -> httpx.Response:
+    """What a printed curl line asks for: -s, -u, -H, -N and an address."""
+    words = iter(shlex.split(command)[1:])
+    headers, auth, address = {}, None, ""
+    for word in words:
+        if word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        elif word == "-u":
+            username, _, password = next(words).partition(":")
+            auth = httpx.BasicAuth(username, password)
+        elif word not in ("-s", "-N"):
+            address = word
+    return httpx.get(address, headers=headers, auth=auth, timeout=30, trust_env=False)
+
+
+def printed_call(demo: Demo, dialect: str) -> str:
+    """The line after the comment that names the dialect."""
+    (place,) = [number for number, line in enumerate(demo.printed) if line.startswith(f"# {dialect}")][:1]
+    return demo.printed[place + 1]
+
+
+def answer(demo: Demo, dialect: str) -> Any:
+    response = curl(printed_call(demo, dialect))
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+def test_the_credentials_file_has_exactly_the_published_shape(demo: Demo) -> None:
+    def shape(value: Any) -> Any:
+        return {key: shape(each) for key, each in value.items()} if isinstance(value, dict) else type(value)
+
+    assert shape(demo.given) == SHAPE
+    assert demo.given["crosstrade"]["account"] == "Sim101"
+    assert demo.given["refold"]["linked_account_id"] == "demo@example.com"
+    assert demo.given["refold"]["api_key"].startswith("tk")
+    assert demo.given["b3os"]["token"].startswith("b3sk_")
+    assert stat.S_IMODE(demo.file.stat().st_mode) == 0o600
+
+
+def test_it_prints_what_the_file_says(demo: Demo) -> None:
+    text = "\n".join(demo.printed)
+    for section in demo.given.values():
+        for value in [section] if isinstance(section, str) else section.values():
+            assert value in text
+    assert "simulated" in text
+    assert sum(line.startswith("curl ") for line in demo.printed) == 6
+
+
+def test_crosstrade_lists_recent_fills_in_the_time_of_the_account(demo: Demo) -> None:
+    body = answer(demo, "CrossTrade")
+    assert body["success"] is True
+    assert len(body["executions"]) >= 2
+    for fill in body["executions"]:
+        assert fill["account"] == "Sim101"
+        assert fill["name"].startswith("Simulated")
+        assert fill["instrument"].split()[0] in {"ES", "MES", "NQ"}
+        local = datetime.fromisoformat(fill["time"][:26]).replace(tzinfo=ZoneInfo("America/Chicago"))
+        assert int(local.timestamp() * 1000) == fill["epoch"]
+
+
+def test_hummingbot_shows_the_executor_that_the_file_names(demo: Demo) -> None:
+    body = answer(demo, "Hummingbot")
+    assert body["executor_id"] == demo.given["hummingbot"]["executor_id"]
+    assert body["connector_name"] == "simulated_perpetual"
+    assert body["status"] in {"RUNNING", "SHUTTING_DOWN", "TERMINATED"}
+    assert body["filled_amount_quote"] > 0
+
+
+def test_b3os_lists_runs(demo: Demo) -> None:
+    data = answer(demo, "B3OS")["data"]
+    assert (len(data["items"]), data["limit"], data["offset"], data["hasMore"]) == (5, 5, 0, True)
+    assert {run["sourceSystem"] for run in data["items"]} == {"simulated"}
+
+
+def test_refold_lists_runs_with_a_total(demo: Demo) -> None:
+    body = answer(demo, "Refold")
+    assert len(body["docs"]) == 5
+    assert body["totalDocs"] > 50
+    assert body["totalPages"] == -(-body["totalDocs"] // 5)
+    assert {run["environment"] for run in body["docs"]} == {"test"}
+    assert all(run["associated_workflow"]["name"].startswith("Simulated") for run in body["docs"])
+
+
+def test_the_native_dialect_lists_everything(demo: Demo) -> None:
+    body = answer(demo, "Gesta")
+    assert len(body["items"]) == 5
+    assert body["total"] > 250
+    assert {row["source"] for row in body["items"]} == {"simulated"}
+
+
+def test_life_goes_on_and_the_stream_tells_it(demo: Demo) -> None:
+    headers = {"Authorization": f"Bearer {demo.given['native']['token']}"}
+    address = f"{demo.given['base_url']}/ledger/stream"
+    seqs: list[int] = []
+    with httpx.stream("GET", address, headers=headers, timeout=60, trust_env=False) as response:
+        assert response.status_code == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        for line in response.iter_lines():
+            if line.startswith("id: "):
+                seqs.append(int(line[4:]))
+            if len(seqs) == 4:
+                break
+    assert seqs == list(range(seqs[0], seqs[0] + 4))
+
+
+def test_ctrl_c_ends_it_cleanly_and_a_restart_goes_on_with_the_same_credentials(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
+        total = answer(first, "Gesta")["total"]
+        code, rest, errors = first.stop()
+        assert (code, rest, errors) == (0, "\nStopped.\n" if rest.startswith("\n") else "Stopped.\n", "")
+    with running(tmp_path) as second:
+        for dialect in ("crosstrade", "b3os", "refold", "native"):
+            assert second.given[dialect] == first.given[dialect]
+        assert answer(second, "Gesta")["total"] >= total
+        assert second.stop()[0] == 0
+
+
+def test_a_taken_port_is_one_clear_line(demo: Demo, tmp_path: Path) -> None:
+    port = demo.given["base_url"].rpartition(":")[2]
+    command = [GESTA, "demo", "--port", port, "--data", tmp_path / "data"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert "--port" in ended.stderr
