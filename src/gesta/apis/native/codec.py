@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import msgspec
 from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.services import Decoded
 from gesta.apis.native.models import (
+    CorrelationModel,
     DetailModel,
     EventModel,
     NamedModel,
@@ -44,7 +44,6 @@ from gesta.ledger.records import (
 MAX_DEPTH = 64
 _MAX_DIGITS = 36
 _CONTEXT = Context(prec=96)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f/]")
 _NUL_ESCAPE = b"\\u0000"
 _DETAIL_TYPES: dict[str, type[FillDetail] | type[ExecutorDetail] | type[RunDetail]] = {
     "fill": FillDetail,
@@ -167,10 +166,8 @@ def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
         raise InvalidInput(f"`kind` is {row.kind}, but `detail` is of a {kind}.", field="kind")
     for name in ("id", "external_id", "parent_id", "account", "origin"):
         value = getattr(row, name)
-        if value is not None and (value in (".", "..") or (name == "origin" and not value.isprintable())):
-            raise InvalidInput(f"`{name}` cannot be {value!r}.", field=name)
-        if value is not None and _CONTROL.search(value) and (name != "account" or not value.isprintable()):
-            raise InvalidInput(f"`{name}` holds a control character or a `/`.", field=name)
+        if value is not None and (value in (".", "..") or not value.isprintable()):
+            raise InvalidInput(f"`{name}` must be printable text, and neither `.` nor `..`.", field=name)
     status = row.status or (Status.SUCCEEDED if kind is Kind.FILL else None)
     if status is None:
         raise InvalidInput(f"`status` is required for a {kind}.", field="status")
@@ -195,7 +192,7 @@ def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
         "detail": decode_detail(row.detail),
         "wire": _decode_wire(row),
     }
-    fields["correlation"] = {**_correlation_of(fields["detail"]), **row.correlation}
+    fields["correlation"] = {**correlation_of(fields["detail"]), **_said(row.correlation)}
 
     def build(account: Account) -> NewExecution:
         return NewExecution(account=account.id, **fields)
@@ -209,19 +206,33 @@ def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
     )
 
 
-def _correlation_of(detail: Detail) -> dict[str, str]:
+def correlation_of(detail: Detail) -> dict[str, str]:
     """What a detail already says is found by the correlation filters without being said twice."""
     if isinstance(detail, FillDetail):
-        return {"order_id": detail.order_id, "instrument": detail.instrument}
-    if isinstance(detail, ExecutorDetail):
-        return {"trading_pair": detail.trading_pair} if detail.trading_pair else {}
-    said = {
-        "workflow_id": detail.workflow.id,
-        "event_id": detail.event_id,
-        "order_id": detail.order_id,
-        "external_ref": detail.external_ref,
-    }
+        said = {"order_id": detail.order_id, "instrument": detail.instrument}
+    elif isinstance(detail, ExecutorDetail):
+        said = {"trading_pair": detail.trading_pair or ""}
+    else:
+        said = {
+            "workflow_id": detail.workflow.id,
+            "event_id": detail.event_id or "",
+            "order_id": detail.order_id or "",
+            "external_ref": detail.external_ref or "",
+            "application": comparable(detail.application.name) if detail.application else "",
+        }
     return {name: value for name, value in said.items() if value}
+
+
+def _said(correlation: CorrelationModel) -> dict[str, str]:
+    fields = {name: value for name, value in msgspec.structs.asdict(correlation).items() if value}
+    if "application" in fields:
+        fields["application"] = comparable(fields["application"])
+    return fields
+
+
+def comparable(application: str) -> str:
+    """The form in which applications are compared: letters and digits only, without case, at most 128."""
+    return "".join(character for character in application.casefold() if character.isalnum())[:128]
 
 
 def _decode_wire(row: RowModel) -> Wire | None:

@@ -27,7 +27,7 @@ from gesta.desk.recording import SCOPE_OF_KIND
 from gesta.kernel.errors import CallerError, Forbidden, GestaError, InvalidInput, NotFound, StorageFull, TooLarge
 from gesta.kernel.json import decode_json
 from gesta.ledger.lifecycle import check_birth
-from gesta.ledger.records import NewExecution, Outcome
+from gesta.ledger.records import AppendResult, NewExecution, Outcome
 
 BATCH_ROWS = 1000
 BATCH_BYTES = 1024 * 1024
@@ -58,24 +58,39 @@ class Ingest:
     async def record(self, batch: Sequence[tuple[int, bytes | msgspec.Raw]]) -> list[Result]:
         """Record what is valid of a batch. One result per row, in order."""
         results: list[Result] = []
-        rows: list[NewExecution] = []
+        rows: list[tuple[Result, NewExecution]] = []
         for number, raw in batch:
             result: Result = {self._place: number}
-            try:
-                rows.append(await self._row(raw))
-            except CallerError as error:
-                self.forbidden += isinstance(error, Forbidden)
-                self.counts["invalid"] += 1
-                result |= {"outcome": "invalid", "error": view_row_error(error)}
             results.append(result)
-        if rows:
-            appended = iter(await self._services.recording.record(self._principal, rows))
-            for result in results:
-                if "outcome" not in result:
-                    self._merge(result, next(appended))
+            try:
+                rows.append((result, await self._row(raw)))
+            except CallerError as error:
+                self._refuse(result, error)
+        await self._append(rows)
         return results
 
-    def _merge(self, result: Result, appended: Any) -> None:
+    async def _append(self, rows: Sequence[tuple[Result, NewExecution]]) -> None:
+        if not rows:
+            return
+        try:
+            appended = await self._services.recording.record(self._principal, [row for _, row in rows])
+        except InvalidInput as error:
+            # The ledger refuses a batch as a whole for a row that it cannot hold: find that row.
+            if len(rows) == 1:
+                self._refuse(rows[0][0], error)
+                return
+            for one in rows:
+                await self._append([one])
+            return
+        for (result, _), outcome in zip(rows, appended, strict=True):
+            self._merge(result, outcome)
+
+    def _refuse(self, result: Result, error: CallerError) -> None:
+        self.forbidden += isinstance(error, Forbidden)
+        self.counts["invalid"] += 1
+        result |= {"outcome": "invalid", "error": view_row_error(error)}
+
+    def _merge(self, result: Result, appended: AppendResult) -> None:
         result |= {"outcome": appended.outcome.value, "id": appended.id, "seq": appended.seq}
         if appended.outcome is Outcome.RECORDED:
             self.counts["recorded"] += 1

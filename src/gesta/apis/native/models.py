@@ -18,7 +18,9 @@ from gesta.ledger.records import Kind, Mode, Severity, Side, Source, Status
 MAX_SAFE = 2**63 - 1
 
 Text = Annotated[str, Meta(max_length=4096)]
+Message = Annotated[str, Meta(max_length=65_536)]
 LongText = Annotated[str, Meta(max_length=262_144)]
+Reference = Annotated[str, Meta(max_length=512)]
 Token = Annotated[str, Meta(min_length=1, max_length=256)]
 Small = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -77,7 +79,7 @@ class ExecutorModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="execu
 
     executor_type: Text | None = None
     connector: Text | None = None
-    trading_pair: Text | None = None
+    trading_pair: Reference | None = None
     side: Side | None = None
     is_trading: bool = False
     net_pnl_quote: Money = Decimal(0)
@@ -94,7 +96,7 @@ class ExecutorModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="execu
 class NamedModel(_In, frozen=True, kw_only=True):
     """A reference to something with a name and an icon: a workflow, an application."""
 
-    id: Text = ""
+    id: Reference = ""
     name: Text = ""
     icon: Text = ""
 
@@ -122,14 +124,14 @@ class RunModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="run"):
     application: NamedModel | None = None
     trigger_application: NamedModel | None = None
     config_id: Text | None = None
-    event_id: Text | None = None
+    event_id: Reference | None = None
     run_id: Text | None = None
     status_reason: LongText | None = None
     payment_status: Text | None = None
-    order_id: Text | None = None
+    order_id: Reference | None = None
     checkout_session_id: Text | None = None
     idempotency_key: Text | None = None
-    external_ref: Text | None = None
+    external_ref: Reference | None = None
     source_system: Text | None = None
     source_entity_type: Text | None = None
     source_entity_id: Text | None = None
@@ -153,6 +155,19 @@ class WireModel(_In, frozen=True, kw_only=True):
     extra: dict[str, Any] = {}
 
 
+class CorrelationModel(_In, frozen=True, kw_only=True, omit_defaults=True):
+    """The ids by which executions are found. What the detail says is found without being said here again."""
+
+    order_id: Reference | None = None
+    workflow_id: Reference | None = None
+    controller_id: Reference | None = None
+    external_ref: Reference | None = None
+    event_id: Reference | None = None
+    trading_pair: Reference | None = None
+    instrument: Reference | None = None
+    application: Reference | None = None
+
+
 class RowModel(_In, frozen=True, kw_only=True):
     """One execution to record.
 
@@ -161,7 +176,7 @@ class RowModel(_In, frozen=True, kw_only=True):
     ignored.
     """
 
-    id: Annotated[str, Meta(min_length=1, max_length=200, description="No control characters and no `/`.")]
+    id: Annotated[str, Meta(min_length=1, max_length=200, description="Printable text, neither `.` nor `..`.")]
     account: Token
     created_at: Moment
     detail: DetailModel
@@ -173,12 +188,12 @@ class RowModel(_In, frozen=True, kw_only=True):
     origin: Annotated[
         str, Meta(min_length=1, max_length=64, description="The system whose ids these are: `bitmex`, `myapp` …")
     ] = "native"
-    name: Text = ""
+    name: Annotated[str, Meta(max_length=1024)] = ""
     status: Annotated[Status | None, Meta(description="By default `succeeded` for a fill; required otherwise.")] = None
     source: Source = Source.API
     mode: Mode = Mode.ASYNC
     parent_id: Annotated[str, Meta(min_length=1, max_length=200)] | None = None
-    correlation: Annotated[dict[str, Text], Meta(max_length=32)] = {}
+    correlation: CorrelationModel = CorrelationModel()
     started_at: Moment | None = None
     finished_at: Moment | None = None
     updated_at: Moment | None = None
@@ -195,7 +210,7 @@ class EventModel(_In, frozen=True, kw_only=True):
     type: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:\-]+$")]
     level: Severity = Severity.INFO
     title: Text = ""
-    message: LongText = ""
+    message: Message = ""
     at: Moment | None = None
     data: dict[str, Any] = {}
 
@@ -206,7 +221,7 @@ class TransitionEventModel(_In, frozen=True, kw_only=True):
     type: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_.:\-]+$")] | None = None
     level: Severity = Severity.INFO
     title: Text = ""
-    message: LongText = ""
+    message: Message = ""
     at: Moment | None = None
     data: dict[str, Any] = {}
 

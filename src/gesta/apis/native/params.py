@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from gesta.access.model import AccountType, Environment
+from gesta.apis.native.codec import comparable
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.times import parse_date, parse_rfc3339
 from gesta.ledger.cursor import decode_cursor
@@ -146,6 +147,10 @@ CORRELATION = {
     name: text_param(f"Executions whose correlation has this `{name}`.", _CORRELATION_EXAMPLES.get(name, "a1b2c3"))
     for name in CORRELATIONS
 }
+CORRELATION["application"] = msgspec.structs.replace(
+    text_param("Runs of this application; compared by letters and digits only, without case.", "Google Sheets"),
+    parse=lambda value, name: comparable(_text(value, name)),
+)
 SCOPE: dict[str, Param] = {"account": ACCOUNT, "account_type": ACCOUNT_TYPE, "environment": ENVIRONMENT}
 SUMMARY_FILTERS: dict[str, Param] = {
     **SCOPE,

@@ -183,9 +183,10 @@ def build(services: Services) -> FastAPI:
     app.router.route_class = HotRoute
     routes: list[tuple[str, Handler, list[str]]] = [
         ("/ledger/executions", native.executions, ["GET", "POST"]),
-        ("/ledger/executions/{id}", native.execution, ["GET"]),
-        ("/ledger/executions/{id}/events", native.events, ["GET", "POST"]),
-        ("/ledger/executions/{id}/transitions", native.transitions, ["POST"]),
+        # Some vendors' ids hold a `/`, which arrives decoded.
+        ("/ledger/executions/{id:path}/events", native.events, ["GET", "POST"]),
+        ("/ledger/executions/{id:path}/transitions", native.transitions, ["POST"]),
+        ("/ledger/executions/{id:path}", native.execution, ["GET"]),
         ("/ledger/stream", native.stream, ["GET"]),
         ("/ledger/summary", native.summary, ["GET"]),
         ("/ledger/export", native.export, ["GET"]),
