@@ -32,6 +32,8 @@ DIALECT = "refold"
 ORIGIN = "refold"
 DEFAULT_ACCOUNT = "default"
 MAX_NODES = 10_000
+# What the ledger takes as a name.
+MAX_TITLE = 1024
 _NO_REFERENCE = Named()
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
@@ -133,7 +135,7 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
         missing = "status" if status is None else "createdAt"
         raise InvalidInput(f"`{missing}` is required.", field=missing)
     detail = _decode_detail(plain, fields)
-    execution_id, name = fields.id("_id"), fields.text("name")
+    execution_id, name = fields.id("_id"), fields.text("name", max_length=MAX_TITLE)
     for key in ("id", "org_id", "custom_trigger_id", "custom_application_id"):
         fields.text(key)
     fields.decimal("instance_execution_time")
@@ -216,7 +218,7 @@ def _decode_reference(plain: Mapping[str, Any], key: str) -> Named | None:
     inner = _within(key, value)
     return Named(
         id=inner.text(f"{key}._id", max_length=MAX_NAME) or "",
-        name=inner.text(f"{key}.name") or "",
+        name=inner.text(f"{key}.name", max_length=MAX_TITLE) or "",
         icon=inner.text(f"{key}.icon") or "",
     )
 

@@ -18,7 +18,7 @@ from gesta.desk.reading import Reading
 from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.kernel.times import DAY_US, parse_date, parse_rfc3339
 from gesta.ledger.query import Filter
-from gesta.ledger.records import Execution, Kind, Mode, Source, Status
+from gesta.ledger.records import Execution, Kind, Mode, RunDetail, Source, Status
 
 T = TypeVar("T")
 
@@ -187,10 +187,16 @@ def _holds(query: Filter, asked: ListQuery, row: Execution) -> bool:
         and (not query.modes or row.mode in query.modes)
         and (query.created_from_us is None or row.created_at_us >= query.created_from_us)
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
-        and (query.name_contains is None or query.name_contains.casefold() in row.name.casefold())
+        and (query.name_contains is None or query.name_contains.casefold() in _searchable(row))
         and all(row.correlation.get(key) == value for key, value in query.correlation.items())
         and (not asked.slugs or row.correlation.get("application") in asked.slugs)
     )
+
+
+def _searchable(row: Execution) -> str:
+    """The text in which the ledger looks for a part of a run's name."""
+    workflow = row.detail.workflow.name if isinstance(row.detail, RunDetail) else ""
+    return f"{row.name}\n{workflow}".casefold()
 
 
 def _of_application(query: Filter, slug: str) -> Filter:
