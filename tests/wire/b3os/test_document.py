@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
+from gesta.apis.b3os.codec import STATUS_NAMES
 from gesta.apis.b3os.errors import CODE_OF_PARAMETER, CODES, PUBLISHED_CODES
 from gesta.apis.b3os.openapi import EXAMPLE_LIST
 
@@ -66,3 +68,15 @@ def test_generated_requests_are_answered_as_documented(world: Any, seed: Any, pa
         case.call_and_validate(headers={"Authorization": "Bearer b3sk_mine"}, excluded_checks=excluded)
 
     generated()
+
+
+def test_the_page_of_the_dialect_has_every_status_code_and_parameter(world: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dialects" / "b3os.md").read_text()
+    listed = set(re.findall(r"^\| (\d{6}) \| (.+) \|$", page, re.MULTILINE))
+    assert listed == {(str(code), meaning) for code, meaning in CODES.items()}
+    for status, name in STATUS_NAMES.items():
+        assert re.search(rf"^\|[^|]*`{status}`[^|]*\| `{name}` \|", page, re.MULTILINE)
+    for path, item in world.app.openapi()["paths"].items():
+        assert f"`GET {path}`" in page
+        for parameter in item["get"]["parameters"]:
+            assert parameter["in"] == "path" or f"`{parameter['name']}`" in page

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import re
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,8 +15,9 @@ from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
-from gesta.apis.hummingbot import errors
+from gesta.apis.hummingbot import codec, errors
 from gesta.apis.hummingbot.openapi import EXAMPLE
+from gesta.ledger.records import Status
 
 
 def test_the_document_is_valid(world: Any) -> None:
@@ -56,3 +59,14 @@ def test_generated_requests_are_answered_as_documented(world: Any, seed: Any, pa
         )
 
     generated()
+
+
+def test_the_page_of_the_dialect_has_every_status_and_close_type(world: Any) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dialects" / "hummingbot.md").read_text()
+    for status, name in codec.RUNNABLE_STATUS.items():
+        if status not in (Status.AWAITING_PAYMENT, Status.PAID):
+            assert re.search(rf"^\|[^|]*`{status}`[^|]*\| `{name}` \|", page, re.MULTILINE)
+    for close_type, status in codec.STATUS_OF_CLOSE_TYPE.items():
+        assert re.search(rf"^\|[^|]*`{close_type}`[^|]*\| `{status}` \|", page, re.MULTILINE)
+    for path in world.app.openapi()["paths"]:
+        assert f"`GET {path}" in page
