@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from gesta.kernel.crash import reach
 from gesta.kernel.json import encode_json
 from gesta.ledger import daily, tree
-from gesta.ledger.codes import REFERENCE_CODE, SEVERITY_CODE, STATUS_CODE, pack
-from gesta.ledger.records import AppendResult, NewExecution, Outcome, Severity
-from gesta.ledger.rows import SEQ_BITS, content_hash, derived_ids, encode_body, search_text
+from gesta.ledger.codes import REFERENCE_CODE, pack
+from gesta.ledger.records import AppendResult, NewExecution, Outcome
+from gesta.ledger.rows import SEQ_BITS, content_hash, derived_ids, encode_body, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
-
-BORN = "execution.recorded"
-_INFO = SEVERITY_CODE[Severity.INFO]
 
 
 class Encoded(NamedTuple):
@@ -42,15 +40,15 @@ class _Writes:
 
     def __init__(self) -> None:
         self.executions: list[tuple[object, ...]] = []
-        self.events: list[tuple[object, ...]] = []
         self.refs: list[tuple[object, ...]] = []
-        self.entries: dict[int, list[tree.Entry]] = {}
+        self.entries: defaultdict[int, list[tree.Entry]] = defaultdict(list)
         self.days: dict[daily.DayKey, daily.Sums] = {}
 
 
 def encode(row: NewExecution) -> Encoded:
     body = encode_body(row.detail, row.correlation, row.wire)
-    return Encoded(row, pack(row.kind, row.status, row.source, row.mode), body, content_hash(row, body))
+    cell = pack(row.kind, row.status, row.source, row.mode)
+    return Encoded(row, cell, body, content_hash(row, cell, body))
 
 
 def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[list[AppendResult]]:
@@ -110,7 +108,6 @@ def _repeated(id_: str, existing: _Known, content: bytes) -> AppendResult:
 def _write(writes: _Writes, organization: int, id_: str, seq: int, encoded: Encoded, now_us: int) -> None:
     row, cell, body, content = encoded
     rid = organization << SEQ_BITS | seq
-    search = search_text(row)
     writes.executions.append(
         (
             rid,
@@ -121,7 +118,7 @@ def _write(writes: _Writes, organization: int, id_: str, seq: int, encoded: Enco
             None if id_ == row.id else row.id,
             row.origin,
             row.name,
-            None if search == row.name else search,
+            stored_search(row),
             row.parent_id,
             row.created_at_us,
             row.started_at_us,
@@ -133,20 +130,18 @@ def _write(writes: _Writes, organization: int, id_: str, seq: int, encoded: Enco
             body,
         )
     )
-    writes.events.append((rid, rid, now_us, now_us, BORN, _INFO, None, STATUS_CODE[row.status], "", "", None))
     for name, value in row.correlation.items():
         writes.refs.append((organization, REFERENCE_CODE[name], value, row.created_at_us, rid))
     if row.parent_id is not None:
         writes.refs.append((organization, REFERENCE_CODE["parent_id"], row.parent_id, row.created_at_us, rid))
     entry = tree.Entry(row.created_at_us, rid, cell)
-    for scope in (-organization, row.account):
-        writes.entries.setdefault(scope, []).append(entry)
+    writes.entries[-organization].append(entry)
+    writes.entries[row.account].append(entry)
     daily.collect(writes.days, row.account, cell, row.created_at_us, row.detail)
 
 
 def _apply(organization: int, seq: int, writes: _Writes) -> Program[None]:
     yield Many(SQL["execution.add"], writes.executions)
-    yield Many(SQL["event.add"], writes.events)
     if writes.refs:
         yield Many(SQL["ref.add"], sorted(writes.refs))
     reach("ledger.append.rows")

@@ -19,6 +19,7 @@ from gesta.storage.program import Fetch, Many, Program
 ZERO = Decimal(0)
 # Sums never round: the context holds more digits than any sum of bounded rows can need.
 EXACT = Context(prec=200)
+_add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
 
 # (day, account, cell, currency)
 DayKey = tuple[int, int, int, str]
@@ -34,18 +35,22 @@ class Sums(msgspec.Struct):
     pnl: Decimal = ZERO
 
     def add(self, other: Sums, sign: int = 1) -> None:
+        change = _add if sign > 0 else _subtract
         self.count += sign * other.count
-        for name in ("quantity", "volume", "fees", "pnl"):
-            value = getattr(other, name)
-            if value:
-                change = EXACT.add if sign > 0 else EXACT.subtract
-                setattr(self, name, change(getattr(self, name), value))
+        if other.quantity:
+            self.quantity = change(self.quantity, other.quantity)
+        if other.volume:
+            self.volume = change(self.volume, other.volume)
+        if other.fees:
+            self.fees = change(self.fees, other.fees)
+        if other.pnl:
+            self.pnl = change(self.pnl, other.pnl)
 
 
 def measures(detail: Detail) -> tuple[str, Sums]:
     """The currency of one execution and what it adds to its day, as SummaryRow says."""
     if isinstance(detail, FillDetail):
-        volume = EXACT.multiply(EXACT.multiply(detail.price, detail.quantity), detail.point_value)
+        volume = _multiply(_multiply(detail.price, detail.quantity), detail.point_value)
         return detail.currency, Sums(1, detail.quantity, volume, detail.commission, detail.realized_pnl or ZERO)
     if isinstance(detail, ExecutorDetail):
         quote = (detail.trading_pair or "").rpartition("-")[2]
@@ -57,7 +62,15 @@ def collect(
     changes: dict[DayKey, Sums], account: int, cell: int, created_at_us: int, detail: Detail, sign: int = 1
 ) -> None:
     currency, sums = measures(detail)
-    changes.setdefault((day_of(created_at_us), account, cell, currency), Sums()).add(sums, sign)
+    key = (created_at_us // DAY_US, account, cell, currency)
+    known = changes.get(key)
+    if known is None and sign > 0:
+        changes[key] = sums
+    elif known is None:
+        changes[key] = Sums()
+        changes[key].add(sums, sign)
+    else:
+        known.add(sums, sign)
 
 
 def put(organization: int, changes: dict[DayKey, Sums]) -> Program[None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b, sha256
 from typing import Any
 
 import msgspec
@@ -13,7 +13,6 @@ from gesta.ledger.codes import (
     STATUSES,
     kind_of,
     mode_of,
-    pack,
     source_of,
     status_of,
 )
@@ -51,16 +50,13 @@ def encode_data(data: dict[str, Any]) -> bytes | None:
     return _encoder.encode(data) if data else None
 
 
-def content_hash(row: NewExecution, body: bytes) -> bytes:
+def content_hash(row: NewExecution, cell: int, body: bytes) -> bytes:
     """Sixteen bytes that differ when anything that the row says differs."""
-    digest = hashlib.blake2b(digest_size=16)
     if row.content is not None:
-        digest.update(row.content)
-    else:
-        times = (row.created_at_us, row.started_at_us, row.finished_at_us, row.updated_at_us)
-        digest.update(f"{row.name}\0{cell_of(row)}\0{row.parent_id}\0{times}".encode())
-        digest.update(body)
-    return digest.digest()
+        return blake2b(row.content, digest_size=16).digest()
+    times = (row.created_at_us, row.started_at_us, row.finished_at_us, row.updated_at_us)
+    said = f"{row.name}\0{cell}\0{row.parent_id}\0{times}".encode()
+    return blake2b(said + body, digest_size=16).digest()
 
 
 def derived_ids(row: NewExecution) -> tuple[str, str]:
@@ -69,7 +65,7 @@ def derived_ids(row: NewExecution) -> tuple[str, str]:
 
 
 def derived_id(account: int, external_id: str, origin: str = "") -> str:
-    return hashlib.sha256(f"{account}\0{external_id}\0{origin}".encode()).hexdigest()[:32]
+    return sha256(f"{account}\0{external_id}\0{origin}".encode()).hexdigest()[:32]
 
 
 def search_text(row: NewExecution | Execution) -> str:
@@ -80,27 +76,30 @@ def search_text(row: NewExecution | Execution) -> str:
     return text.casefold()
 
 
+def stored_search(row: NewExecution) -> str | None:
+    """The search text where the name itself does not serve; the databases fold the case of ASCII by themselves."""
+    if row.name.isascii() and type(row.detail) is not RunDetail:
+        return None
+    text = search_text(row)
+    return None if text == row.name else text
+
+
 def check_text(row: NewExecution) -> None:
     """Raise InvalidInput for text that PostgreSQL cannot hold, or an id of no use."""
     if not 0 < len(row.id) <= 256:
         raise InvalidInput("An id has 1 to 256 characters.", field="id")
     if len(row.name) > 1024:
         raise InvalidInput("A name has at most 1024 characters.", field="name")
-    values = (row.id, row.name, row.origin, row.parent_id or "", *row.correlation.values())
-    for text in values:
-        if "\0" in text:
-            raise InvalidInput("Text may not contain the NUL character.")
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                raise InvalidInput("Text may not contain lone surrogates.") from None
+    text = "".join((row.id, row.name, row.origin, row.parent_id or "", *row.correlation.values()))
+    if "\0" in text:
+        raise InvalidInput("Text may not contain the NUL character.")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("Text may not contain lone surrogates.") from None
     if any(len(value) > 512 for value in row.correlation.values()) or len(row.parent_id or "") > 512:
         raise InvalidInput("A correlation id has at most 512 characters.", field="correlation")
-
-
-def cell_of(row: NewExecution) -> int:
-    return pack(row.kind, row.status, row.source, row.mode)
 
 
 def execution_of(row: Row) -> Execution:

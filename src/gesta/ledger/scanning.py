@@ -36,7 +36,8 @@ def count(query: Filter, low: Key, high: Key) -> Program[int]:
 
 
 def _statement(text: str) -> Statement:
-    return Statement("scan", sqlite_text(text), postgres_text(text))
+    # SQLite's LIKE folds the case of ASCII, PostgreSQL's ILIKE that of more; other text is stored without case.
+    return Statement("scan", sqlite_text(text.replace("@like", "LIKE")), postgres_text(text.replace("@like", "ILIKE")))
 
 
 def _where(query: Filter, low: Key, high: Key) -> Program[tuple[str, tuple[Any, ...]]]:
@@ -71,5 +72,5 @@ def _where(query: Filter, low: Key, high: Key) -> Program[tuple[str, tuple[Any, 
         escaped = query.name_contains.casefold()
         for special in ("\\", "%", "_"):
             escaped = escaped.replace(special, "\\" + special)
-        conditions.append(f"coalesce(search, name) LIKE {bind(f'%{escaped}%')} ESCAPE '\\'")
+        conditions.append(f"coalesce(search, name) @like {bind(f'%{escaped}%')} ESCAPE '\\'")
     return " AND ".join(conditions), tuple(parameters)

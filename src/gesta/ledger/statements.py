@@ -7,7 +7,13 @@ from gesta.storage.program import Statement, load
 
 _PACKAGE = "gesta.ledger.sql"
 
-SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS})
+# The status an execution was born with: what its first transition left, else the one it has.
+_BORN = (
+    "coalesce((SELECT e.from_status FROM events e WHERE e.rid = x.rid AND e.from_status IS NOT NULL"
+    " ORDER BY e.eid LIMIT 1), x.cell / 4 % 16)"
+)
+
+SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS, "born": _BORN})
 
 # By the sign of the scope: an account's id is positive, an organization's is negated.
 _BY_ACCOUNT = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "account"})

@@ -50,7 +50,8 @@ CREATE INDEX executions_by_account ON executions (account, created_at, rid);
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid);
 -- end
 
--- Transition log, timeline and change feed in one.
+-- Transition log, timeline and change feed in one. The birth of an execution is not repeated here: it is the row of
+-- `executions`, at the feed position that its `rid` holds.
 CREATE TABLE events (
   eid BIGINT NOT NULL PRIMARY KEY,
   rid BIGINT NOT NULL,

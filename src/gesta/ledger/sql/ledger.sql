@@ -46,15 +46,33 @@ INSERT INTO events (eid, rid, at, recorded_at, type, level, from_status, to_stat
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: event.timeline
-SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data FROM events
-WHERE rid = $1 AND eid > $2 ORDER BY eid LIMIT $3
+-- The birth of an execution is the execution's own row; what came after stands in `events`.
+SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data FROM (
+  SELECT x.rid AS eid, x.recorded_at AS at, x.recorded_at, 'execution.recorded' AS type, 1 AS level,
+    CAST(NULL AS BIGINT) AS from_status, @born AS to_status, '' AS title, '' AS message, CAST(NULL AS BYTEA) AS data
+  FROM executions x WHERE x.rid = $1 AND x.rid > $2
+  UNION ALL
+  SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data
+  FROM events WHERE rid = $1 AND eid > $2) timeline
+ORDER BY eid LIMIT $3
 
 -- name: event.feed
-SELECT e.eid, e.at, e.recorded_at, e.type, e.level, e.from_status, e.to_status, e.title, e.message, e.data,
+-- Births are the rows of `executions`, everything else is in `events`; both are in order of recording.
+SELECT f.eid, f.at, f.recorded_at, f.type, f.level, f.from_status,
+  CASE WHEN f.born THEN @born ELSE f.to_status END, f.title, f.message, f.data,
   x.rid, x.organization, x.account, x.cell, x.id, x.external_id, x.origin, x.name, x.parent_id, x.created_at,
   x.started_at, x.finished_at, x.updated_at, x.recorded_at, x.version, x.seq, x.body
-FROM (SELECT * FROM events WHERE eid > $1 AND eid <= $2 ORDER BY eid LIMIT $3) e
-JOIN executions x ON x.rid = e.rid ORDER BY e.eid
+FROM (
+  SELECT * FROM (
+    SELECT rid AS eid, rid, recorded_at AS at, recorded_at, 'execution.recorded' AS type, 1 AS level,
+      CAST(NULL AS BIGINT) AS from_status, CAST(NULL AS BIGINT) AS to_status, '' AS title, '' AS message, CAST(NULL AS BYTEA) AS data, 1 = 1 AS born
+    FROM executions WHERE rid > $1 AND rid <= $2 ORDER BY rid LIMIT $3) births
+  UNION ALL
+  SELECT * FROM (
+    SELECT eid, rid, at, recorded_at, type, level, from_status, to_status, title, message, data, 1 = 0 AS born
+    FROM events WHERE eid > $1 AND eid <= $2 ORDER BY eid LIMIT $3) others
+  ) f
+JOIN executions x ON x.rid = f.rid ORDER BY f.eid LIMIT $3
 
 -- name: ref.add
 INSERT INTO refs (organization, key, value, created_at, rid) VALUES ($1, $2, $3, $4, $5)
