@@ -132,7 +132,7 @@ class EventStream(Response):
                 await write(b"", more=False)
             finally:
                 watching.cancel()
-                await asyncio.gather(watching, return_exceptions=True)
+                await asyncio.wait({watching})
 
 
 async def stream_events(services: Services, hub: Hub, request: Request) -> Response:
@@ -177,11 +177,11 @@ async def stream_websocket(services: Services, hub: Hub, websocket: WebSocket) -
         finally:
             writing.cancel()
             listening.cancel()
-            ends = await asyncio.gather(writing, listening, return_exceptions=True)
-    for end in ends:
+            await asyncio.wait({writing, listening})
+    for task in (writing, listening):
         # A caller that went away is how most streams end.
-        if isinstance(end, Exception) and not isinstance(end, WebSocketDisconnect):
-            raise end
+        if not task.cancelled() and not isinstance(task.exception(), WebSocketDisconnect):
+            task.result()
 
 
 async def _listen(websocket: WebSocket, most_bytes: int) -> None:
