@@ -22,15 +22,14 @@ from gesta.apis.common.services import Decoded
 from gesta.apis.crosstrade.models import NINJATRADER_EXECUTION
 from gesta.apis.crosstrade.posted import Moment, PostedExecution
 from gesta.kernel.errors import InvalidInput
-from gesta.kernel.times import EPOCH
+from gesta.kernel.times import DAY_US, EPOCH
 from gesta.ledger.records import Execution, FillDetail, NewExecution, Side, Source, Status, Wire
 
 DIALECT: Final = "crosstrade"
 ORIGIN: Final = "ninjatrader"
 
 _CENT: Final = Decimal("0.01")
-_MARKET_POSITION: Final = {Side.BUY: "Long", Side.SELL: "Short"}
-_SIDE: Final = {text: side for side, text in _MARKET_POSITION.items()}
+_SIDE: Final = {"Long": Side.BUY, "Short": Side.SELL}
 # What a posted object may say in other words than the canonical form: a seventh digit or a time that disagrees with
 # `epoch`, more decimals, an empty host name. Every other key is derived, so the published types always hold.
 _KEPT_AS_POSTED: Final = ("time", "commission", "serverName")
@@ -69,14 +68,14 @@ def _derive(*, execution_id: str, name: str, at_us: int, detail: FillDetail, acc
         "instrument": detail.instrument,
         "instrumentType": detail.instrument_type,
         "position": _whole(detail.position_after),
-        "marketPosition": _MARKET_POSITION[detail.side],
+        "marketPosition": "Long" if detail.side is Side.BUY else "Short",
         "positionStrategy": detail.position_strategy,
         "price": _double(detail.price),
         "quantity": _whole(detail.quantity),
-        "rate": _double(detail.rate),
+        "rate": _usual_double(detail.rate),
         "commission": _money(detail.commission),
-        "slippage": _double(detail.slippage_ticks),
-        "lotSize": _double(detail.lot_size),
+        "slippage": _usual_double(detail.slippage_ticks),
+        "lotSize": _usual_double(detail.lot_size),
         "isEntry": detail.is_entry,
         "isEntryStrategy": detail.is_entry_strategy,
         "isExit": detail.is_exit,
@@ -183,10 +182,39 @@ def local_time(at_us: int, zone: str) -> str:
 
     Gesta's microseconds end at the sixth; the seventh is 0 unless the posted object said otherwise.
     """
+    offset_us = _offset_of_day(zone, at_us // DAY_US)
+    if offset_us is None:
+        return _local_time_exactly(at_us, zone)
+    day, rest_us = divmod(at_us + offset_us, DAY_US)
+    second, micros = divmod(rest_us, 1_000_000)
+    return f"{_date_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{micros:06d}0"
+
+
+def _local_time_exactly(at_us: int, zone: str) -> str:
     moment = EPOCH + timedelta(microseconds=at_us)
     with suppress(OverflowError):  # the first and last day of the calendar have no local time in every zone
         moment = moment.astimezone(_zone(zone))
     return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "0"
+
+
+@lru_cache(maxsize=16_384)
+def _offset_of_day(zone: str, day: int) -> int | None:
+    """The zone's offset if it is the same all through that UTC day, else None. A page of fills comes from few days, so
+    this replaces most of the calendar's work."""
+    try:
+        # No zone changes its clock twice within six hours.
+        offsets = {
+            (EPOCH + timedelta(days=day, hours=6 * part)).astimezone(_zone(zone)).utcoffset() for part in range(5)
+        }
+    except OverflowError:
+        return None
+    offset = offsets.pop()
+    return None if offsets or offset is None else offset // timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=16_384)
+def _date_text(day: int) -> str:
+    return (EPOCH + timedelta(days=day)).date().isoformat()
 
 
 def event_time(moment: Moment, zone: str) -> int:
@@ -221,7 +249,12 @@ def _utc_us(moment: Moment, zone: str, fold: int) -> int:
 def _double(value: Decimal) -> float | Decimal:
     """A float where it says the decimal exactly as text, else the Decimal."""
     number = float(value)
-    return number if Decimal(repr(number)) == value else value
+    # The first comparison is the cheap one, and decides for whole numbers, halves and quarters.
+    return number if value == number or Decimal(repr(number)) == value else value
+
+
+# Rates, lot sizes and slippages are few: nearly always 1 and 0.
+_usual_double = lru_cache(maxsize=1024)(_double)
 
 
 def _whole(value: Decimal) -> int | float | Decimal:
@@ -235,6 +268,8 @@ def _money(value: Decimal) -> str:
     """Two decimals, halves away from zero as .NET rounds them, and no negative zero."""
     if value.adjusted() > 24:
         return f"{value:f}"
+    if not value:
+        return "0.00"
     text = f"{value.quantize(_CENT, ROUND_HALF_UP):f}"
     return "0.00" if text == "-0.00" else text
 

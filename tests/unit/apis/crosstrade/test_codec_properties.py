@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.access.model import Account, AccountType, Environment
@@ -16,6 +19,7 @@ from gesta.apis.crosstrade.codec import ORIGIN, correlation_of, decode, encode, 
 from gesta.apis.crosstrade.models import EXAMPLE_EXECUTION, NINJATRADER_EXECUTION, Execution
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.json import decode_json, encode_json
+from gesta.kernel.times import MAX_US, MIN_US
 from gesta.ledger.records import FillDetail, NewExecution, Side, Source, Status
 
 ZONES = ("UTC", "America/Los_Angeles", "America/Chicago", "Asia/Kathmandu", "Australia/Lord_Howe", "Europe/Lisbon")
@@ -84,6 +88,32 @@ def test_a_fill_survives_the_wire(
     decoded = decode(decode_json(sent), now_us=0, organization="org_x")
     assert decoded.account_name == account.name
     assert decoded.row(account) == row
+
+
+HISTORIC = (*ZONES, "Africa/Casablanca", "America/St_Johns", "Pacific/Apia", "Antarctica/Troll", "Africa/Monrovia")
+
+
+@given(at_us=st.integers(MIN_US, MAX_US) | TIMES, zone=st.sampled_from(HISTORIC))
+def test_local_time_is_the_calendars_own(at_us: int, zone: str) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    try:
+        local = moment.astimezone(ZoneInfo(zone))
+    except OverflowError:
+        local = moment
+    assert local_time(at_us, zone) == local.replace(tzinfo=None).isoformat(timespec="microseconds") + "0"
+
+
+@settings(max_examples=25, deadline=None)
+@given(year=st.integers(1970, 2037), zone=st.sampled_from(HISTORIC), around_s=st.integers(-7200, 7200))
+def test_local_time_around_every_change_of_clock(year: int, zone: str, around_s: int) -> None:
+    tz, first = ZoneInfo(zone), datetime(year, 1, 1, tzinfo=UTC)
+    hours = [first + timedelta(hours=hour) for hour in range(366 * 24)]
+    changes = [b for a, b in pairwise(hours) if a.astimezone(tz).utcoffset() != b.astimezone(tz).utcoffset()]
+    for change in changes:
+        moment = change + timedelta(seconds=around_s)
+        at_us = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+        expected = moment.astimezone(tz).replace(tzinfo=None).isoformat(timespec="microseconds") + "0"
+        assert local_time(at_us, zone) == expected
 
 
 POSTED = st.fixed_dictionaries(
