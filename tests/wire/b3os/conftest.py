@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,11 @@ from gesta.apis.b3os.routes import build
 from gesta.apis.common.services import Services
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
+from gesta.ledger.face import Ledger
 from gesta.ledger.records import AppendResult
+from gesta.ledger.store import StoredLedger
+from gesta.storage.migrate import migrate
+from gesta.storage.program import Database
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
@@ -30,7 +35,7 @@ TOKEN = "b3sk_mine"
 class World:
     """One server: its services, its app, and two organizations with a user each."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
         self.access = FakeAccess()
         self.access.bearers = {
             TOKEN: principal(MINE),
@@ -39,7 +44,7 @@ class World:
             "b3sk_reader": principal(MINE, Scope.READ, credential_id=3),
         }
         self.clock = ManualClock()
-        self.ledger = MemoryLedger(self.clock)
+        self.ledger: Any = ledger or MemoryLedger(self.clock)
         self.services = Services(
             reading=Reading(self.ledger),
             recording=Recording(self.ledger),
@@ -72,13 +77,32 @@ def world() -> World:
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def stored_world(database: Database) -> World:
+    """The same over each real database."""
+    await migrate(database, (("access", "gesta.access.migrations"), ("ledger", "gesta.ledger.migrations")))
+    return World(StoredLedger(database, ManualClock()))
+
+
+@asynccontextmanager
+async def client_of(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async def dispatched(scope: Any, receive: Any, send: Any) -> None:
         await world.app({**scope, "gesta.request_id": "request-1"}, receive, send)
 
     transport = httpx.ASGITransport(dispatched, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://gesta.test", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(world) as client:
+        yield client
+
+
+@pytest.fixture
+async def stored_client(stored_world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(stored_world) as client:
         yield client
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ from gesta.apis.hummingbot.codec import decode
 from gesta.apis.hummingbot.routes import build
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
+from gesta.ledger.face import Ledger
 from gesta.ledger.records import AppendResult
+from gesta.ledger.store import StoredLedger
+from gesta.storage.migrate import migrate
+from gesta.storage.program import Database
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
@@ -34,7 +39,7 @@ def basic(username: str, password: str) -> dict[str, str]:
 class World:
     """One server: its services, its app, and two organizations with a user each."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger | None = None) -> None:
         self.access = FakeAccess()
         self.access.users = {
             ("admin", "admin"): principal(MINE),
@@ -43,7 +48,7 @@ class World:
             ("reader", "secret"): principal(MINE, Scope.READ, credential_id=3),
         }
         self.clock = ManualClock()
-        self.ledger = MemoryLedger(self.clock)
+        self.ledger: Any = ledger or MemoryLedger(self.clock)
         self.services = Services(
             reading=Reading(self.ledger),
             recording=Recording(self.ledger),
@@ -69,13 +74,32 @@ def world() -> World:
 
 
 @pytest.fixture
-async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def stored_world(database: Database) -> World:
+    """The same over each real database."""
+    await migrate(database, (("access", "gesta.access.migrations"), ("ledger", "gesta.ledger.migrations")))
+    return World(StoredLedger(database, ManualClock()))
+
+
+@asynccontextmanager
+async def client_of(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async def dispatched(scope: Any, receive: Any, send: Any) -> None:
         await world.app({**scope, "gesta.request_id": "request-1"}, receive, send)
 
     transport = httpx.ASGITransport(dispatched, raise_app_exceptions=False)
     headers = basic("admin", "admin")
     async with httpx.AsyncClient(transport=transport, base_url="http://gesta.test", headers=headers) as client:
+        yield client
+
+
+@pytest.fixture
+async def client(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(world) as client:
+        yield client
+
+
+@pytest.fixture
+async def stored_client(stored_world: World) -> AsyncIterator[httpx.AsyncClient]:
+    async with client_of(stored_world) as client:
         yield client
 
 
