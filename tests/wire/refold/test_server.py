@@ -142,3 +142,15 @@ async def test_a_body_that_is_too_large_is_refused_in_the_dialect(
     answer = await http.post(TOKENS, headers={"x-api-key": secrets["test"]}, content=b" " * (17 * 1024 * 1024))
     assert answer.status_code == 413
     assert answer.json()["http_error_type"] == "PAYLOAD_TOO_LARGE"
+
+
+async def test_two_accounts_may_use_one_id(http: httpx.AsyncClient, secrets: dict[str, str], golden: Any) -> None:
+    example = golden["list"]["docs"][0]
+    objects = [example | {"linked_account_id": name, "config_id": name} for name in ("one", "two")]
+    await post(http, secrets, *objects)
+    for posted in objects:
+        headers = {"x-api-key": secrets["test"], "linked_account_id": posted["linked_account_id"]}
+        for query in ("", f"?execution_id={example['_id']}"):
+            assert (await http.get(LIST + query, headers=headers)).json()["docs"] == [posted]
+        detail = (await http.get(f"{LIST}/{example['_id']}", headers=headers)).json()
+        assert detail == posted | {"completion_percentage": 0, "nodes": []}

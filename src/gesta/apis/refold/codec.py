@@ -64,6 +64,7 @@ def _item(row: Execution, scope: Scope) -> dict[str, Any]:
     detail = _detail(row)
     started_at_us = row.created_at_us if row.started_at_us is None else row.started_at_us
     finished_at_us = row.finished_at_us
+    created_at = format_ms(row.created_at_us)
     trigger = detail.trigger_application
     return {
         "_id": row.external_id,
@@ -84,8 +85,8 @@ def _item(row: Execution, scope: Scope) -> dict[str, Any]:
         "type_of_execution": MODE_OUT[row.mode],
         "completion_time": None if finished_at_us is None else format_ms(finished_at_us),
         "instance_execution_time": None if finished_at_us is None else max(0, finished_at_us - started_at_us) // 1000,
-        "createdAt": format_ms(row.created_at_us),
-        "updatedAt": format_ms(row.updated_at_us),
+        "createdAt": created_at,
+        "updatedAt": created_at if row.updated_at_us == row.created_at_us else format_ms(row.updated_at_us),
     }
 
 
