@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -199,6 +200,22 @@ def test_ctrl_c_ends_it_cleanly_and_a_restart_goes_on_with_the_same_credentials(
             assert second.given[dialect] == first.given[dialect]
         assert answer(second, "Gesta")["total"] >= total
         assert second.stop()[0] == 0
+
+
+def test_ctrl_c_ends_streams_that_are_open(tmp_path: Path) -> None:
+    with running(tmp_path) as demo:
+        headers = {"Authorization": f"Bearer {demo.given['native']['token']}"}
+        address = f"{demo.given['base_url']}/ledger/stream"
+        with httpx.stream("GET", address, headers=headers, timeout=STOP_S, trust_env=False) as response:
+            lines = response.iter_lines()
+            assert next(lines).startswith("retry: ")
+            began_s = time.monotonic()
+            demo.process.send_signal(signal.SIGINT)
+            # The stream ends as a whole response does, not as a broken connection.
+            for _ in lines:
+                pass
+        assert demo.process.wait(STOP_S) == 0
+        assert time.monotonic() - began_s < 5
 
 
 def test_a_taken_port_is_one_clear_line(demo: Demo, tmp_path: Path) -> None:
