@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from gesta.kernel.errors import InvalidInput
 
@@ -68,12 +69,18 @@ def parse_date(text: str, *, field: str | None = None) -> int | None:
 
 def format_ms(at_us: int) -> str:
     """`2023-10-31T14:19:34.788Z`: RFC 3339 with milliseconds, sub-milliseconds cut."""
-    return to_datetime(at_us).isoformat(timespec="milliseconds")[:-6] + "Z"
+    day, rest = divmod(at_us, DAY_US)
+    seconds, micros = divmod(rest, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    return f"{format_day(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros // 1000:03d}Z"
 
 
 def format_us(at_us: int) -> str:
     """RFC 3339 with six digits."""
-    return to_datetime(at_us).isoformat(timespec="microseconds")[:-6] + "Z"
+    day, rest = divmod(at_us, DAY_US)
+    seconds, micros = divmod(rest, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    return f"{format_day(day)}T{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}.{micros:06d}Z"
 
 
 def format_shortest(at_us: int) -> str:
@@ -87,5 +94,7 @@ def day_of(at_us: int) -> int:
     return at_us // DAY_US
 
 
+@lru_cache(maxsize=4096)
 def format_day(day: int) -> str:
+    """`2023-10-31` of days since 1970-01-01. Remembered: the rows of a page share few days."""
     return to_datetime(day * DAY_US).date().isoformat()

@@ -11,7 +11,7 @@ from gesta.kernel.json import encode_json
 from gesta.ledger import daily, tree
 from gesta.ledger.codes import REFERENCE_CODE, pack
 from gesta.ledger.records import AppendResult, NewExecution, Outcome
-from gesta.ledger.rows import SEQ_BITS, content_hash, derived_ids, encode_body, stored_search
+from gesta.ledger.rows import SEQ_BITS, content_hash, derived_ids, encode_body, key_of, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
 
@@ -20,14 +20,16 @@ class Encoded(NamedTuple):
     """A row made ready outside the transaction."""
 
     row: NewExecution
+    key: int
     cell: int
     body: bytes
     content: bytes
 
 
 class _Known(NamedTuple):
-    """Whose an id is."""
+    """Whose a key is."""
 
+    id: str
     account: int
     origin: str
     external_id: str
@@ -48,65 +50,67 @@ class _Writes:
 def encode(row: NewExecution) -> Encoded:
     body = encode_body(row.detail, row.correlation, row.wire)
     cell = pack(row.kind, row.status, row.source, row.mode)
-    return Encoded(row, cell, body, content_hash(row, cell, body))
+    return Encoded(row, key_of(row.id), cell, body, content_hash(row, cell, body))
 
 
 def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[list[AppendResult]]:
     """The program of `Ledger.append`. Raises nothing of its own: every row has a result."""
     locked = yield Fetch(SQL["stream.lock"], (organization,))
     first_seq = seq = int(locked[0][0])
-    known = yield from _known(organization, [encoded.row.id for encoded in rows])
-    taken = [encoded for encoded in rows if _is_taken(known.get(encoded.row.id), encoded.row)]
-    if taken:
-        fallbacks = [fallback for encoded in taken for fallback in derived_ids(encoded.row)]
-        known.update((yield from _known(organization, fallbacks)))
+    known = yield from _known(organization, [encoded.key for encoded in rows])
     writes = _Writes()
     results = []
     for encoded in rows:
-        id_, existing = _place(known, encoded.row)
-        if existing is None and known.get(id_) is None and encoded.row.id in known and id_ != encoded.row.id:
-            # The wanted id was taken by an earlier row of this very batch: its fallbacks were not looked up.
-            known.update((yield from _known(organization, derived_ids(encoded.row))))
-            id_, existing = _place(known, encoded.row)
+        row, key = encoded.row, encoded.key
+        id_ = row.id
+        existing = known.get(key)
+        if existing is not None and not _is_its_own(existing, row):
+            id_, key, existing = yield from _fall_back(organization, known, row)
         if existing is not None:
-            results.append(_repeated(id_, existing, encoded.content))
+            results.append(_repeated(existing, encoded.content))
             continue
         seq += 1
-        known[id_] = _Known(encoded.row.account, encoded.row.origin, encoded.row.id, encoded.content, seq)
-        _write(writes, organization, id_, seq, encoded, now_us)
+        known[key] = _Known(id_, row.account, row.origin, row.id, encoded.content, seq)
+        _write(writes, organization, id_, key, seq, encoded, now_us)
         results.append(AppendResult(outcome=Outcome.RECORDED, id=id_, seq=seq))
     if seq > first_seq:
         yield from _apply(organization, seq, writes)
     return results
 
 
-def _known(organization: int, ids: Sequence[str]) -> Program[dict[str, _Known]]:
-    found = yield Fetch(SQL["execution.keys"], (organization, encode_json(ids).decode()))
-    return {row[0]: _Known(row[1], row[2], row[3], bytes(row[4]), row[5]) for row in found}
+def _known(organization: int, keys: Sequence[int]) -> Program[dict[int, _Known]]:
+    found = yield Fetch(SQL["execution.keys"], (organization, encode_json(keys).decode()))
+    return {row[0]: _Known(row[1], row[2], row[3], row[4], bytes(row[5]), row[6]) for row in found}
 
 
-def _is_taken(known: _Known | None, row: NewExecution) -> bool:
-    return known is not None and known[:3] != (row.account, row.origin, row.id)
+def _is_its_own(known: _Known, row: NewExecution) -> bool:
+    return (known.external_id, known.account, known.origin) == (row.id, row.account, row.origin)
 
 
-def _place(known: dict[str, _Known], row: NewExecution) -> tuple[str, _Known | None]:
-    """The id this row has or gets, and what is recorded under it if it is this row's own."""
-    for candidate in (row.id, *derived_ids(row)) if _is_taken(known.get(row.id), row) else (row.id,):
-        holder = known.get(candidate)
-        if holder is None or not _is_taken(holder, row):
-            return candidate, holder
+def _fall_back(
+    organization: int, known: dict[int, _Known], row: NewExecution
+) -> Program[tuple[str, int, _Known | None]]:
+    """The derived id of a row whose wanted id another row has, and what is recorded under it."""
+    candidates = [(derived, key_of(derived)) for derived in derived_ids(row)]
+    unseen = [key for _, key in candidates if key not in known]
+    if unseen:
+        known.update((yield from _known(organization, unseen)))
+    for derived, key in candidates:
+        holder = known.get(key)
+        if holder is None or _is_its_own(holder, row):
+            return derived, key, holder
     raise AssertionError("a hash of account, id and origin belongs to another row")
 
 
-def _repeated(id_: str, existing: _Known, content: bytes) -> AppendResult:
+def _repeated(existing: _Known, content: bytes) -> AppendResult:
     if existing.content == content:
-        return AppendResult(outcome=Outcome.DUPLICATE, id=id_, seq=existing.seq)
-    message = f"Execution {id_[:128]} was recorded before with different content; the recorded one stands."
-    return AppendResult(outcome=Outcome.CONFLICT, id=id_, seq=existing.seq, message=message)
+        return AppendResult(outcome=Outcome.DUPLICATE, id=existing.id, seq=existing.seq)
+    message = f"Execution {existing.id[:128]} was recorded before with different content; the recorded one stands."
+    return AppendResult(outcome=Outcome.CONFLICT, id=existing.id, seq=existing.seq, message=message)
 
 
-def _write(writes: _Writes, organization: int, id_: str, seq: int, encoded: Encoded, now_us: int) -> None:
-    row, cell, body, content = encoded
+def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, encoded: Encoded, now_us: int) -> None:
+    row, _, cell, body, content = encoded
     rid = organization << SEQ_BITS | seq
     writes.executions.append(
         (
@@ -114,6 +118,7 @@ def _write(writes: _Writes, organization: int, id_: str, seq: int, encoded: Enco
             organization,
             row.account,
             cell,
+            key,
             id_,
             None if id_ == row.id else row.id,
             row.origin,

@@ -12,7 +12,7 @@ from gesta.kernel.errors import Conflict, InvalidInput, NotFound
 from gesta.ledger import daily, lifecycle, tree
 from gesta.ledger.codes import SEVERITY_CODE, STATUS_CODE, pack, with_status
 from gesta.ledger.records import KIND_OF_DETAIL, Event, Execution, NewEvent, Status, Transition
-from gesta.ledger.rows import SEQ_BITS, derived_id, encode_body, encode_data, execution_of
+from gesta.ledger.rows import SEQ_BITS, derived_id, encode_body, encode_data, execution_of, key_of
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program, Row
 
@@ -98,12 +98,13 @@ def note(organization: int, execution_id: str, events: Sequence[NewEvent], now_u
 
 def find(organization: int, execution_id: str, account: int | None) -> Program[Row | None]:
     """The row of an id; with `account`, also when another account has the vendor's id and this one a derived id."""
-    rows = yield Fetch(SQL["execution.get"], (organization, execution_id))
+    rows = yield Fetch(SQL["execution.get"], (organization, key_of(execution_id), execution_id))
     if rows and (account is None or rows[0][2] == account):
         return rows[0]
     if account is None:
         return None
-    rows = yield Fetch(SQL["execution.get"], (organization, derived_id(account, execution_id)))
+    derived = derived_id(account, execution_id)
+    rows = yield Fetch(SQL["execution.get"], (organization, key_of(derived), derived))
     return rows[0] if rows else None
 
 

@@ -12,13 +12,20 @@ from typing import Any
 import msgspec
 
 
-class Kind(enum.StrEnum):
+class _Word(enum.StrEnum):
+    """Words are hashed as the strings that they are: an Enum's own hash is a Python function, and these are looked up
+    several times for each row."""
+
+    __hash__ = str.__hash__
+
+
+class Kind(_Word):
     FILL = "fill"
     EXECUTOR = "executor"
     RUN = "run"
 
 
-class Status(enum.StrEnum):
+class Status(_Word):
     """The canonical life cycle; `lifecycle.py` has the transitions."""
 
     AWAITING_PAYMENT = "awaiting_payment"
@@ -33,7 +40,7 @@ class Status(enum.StrEnum):
     TIMED_OUT = "timed_out"
 
 
-class Source(enum.StrEnum):
+class Source(_Word):
     """What started the execution."""
 
     API = "api"
@@ -45,19 +52,19 @@ class Source(enum.StrEnum):
     SIMULATED = "simulated"
 
 
-class Mode(enum.StrEnum):
+class Mode(_Word):
     SYNC = "sync"
     ASYNC = "async"
 
 
-class Severity(enum.StrEnum):
+class Severity(_Word):
     DEBUG = "debug"
     INFO = "info"
     WARNING = "warning"
     ERROR = "error"
 
 
-class Side(enum.StrEnum):
+class Side(_Word):
     BUY = "buy"
     SELL = "sell"
 
@@ -303,7 +310,7 @@ class FeedItem(msgspec.Struct, frozen=True, kw_only=True):
     execution: Execution
 
 
-class Outcome(enum.StrEnum):
+class Outcome(_Word):
     RECORDED = "recorded"
     DUPLICATE = "duplicate"
     CONFLICT = "conflict"

@@ -53,10 +53,15 @@ def encode_data(data: dict[str, Any]) -> bytes | None:
 def content_hash(row: NewExecution, cell: int, body: bytes) -> bytes:
     """Sixteen bytes that differ when anything that the row says differs."""
     if row.content is not None:
-        return blake2b(row.content, digest_size=16).digest()
+        return sha256(row.content).digest()[:16]
     times = (row.created_at_us, row.started_at_us, row.finished_at_us, row.updated_at_us)
-    said = f"{row.name}\0{cell}\0{row.parent_id}\0{times}".encode()
-    return blake2b(said + body, digest_size=16).digest()
+    # SHA-256, cut, is the fastest here: processors have instructions for it.
+    return sha256(f"{row.name}\0{cell}\0{row.parent_id}\0{times}".encode() + body).digest()[:16]
+
+
+def key_of(id_: str) -> int:
+    """The signed 64-bit hash by which an id is indexed. Two ids with one key are told apart by the id itself."""
+    return int.from_bytes(blake2b(id_.encode("utf-8", "replace"), digest_size=8).digest(), "big", signed=True)
 
 
 def derived_ids(row: NewExecution) -> tuple[str, str]:

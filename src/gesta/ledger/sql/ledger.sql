@@ -18,14 +18,14 @@ SELECT pg_notify('gesta_feed', $1)
 -- end
 
 -- name: execution.keys
--- Which of these ids exist, and whose they are.
-SELECT id, account, origin, coalesce(external_id, id), content, seq FROM executions
-WHERE organization = $1 AND @texts(id, $2)
+-- Which of these keys exist, and whose they are.
+SELECT key, id, account, origin, coalesce(external_id, id), content, seq FROM executions
+WHERE organization = $1 AND @ints(key, $2)
 
 -- name: execution.add
-INSERT INTO executions (rid, organization, account, cell, id, external_id, origin, name, search, parent_id, created_at,
-  started_at, finished_at, updated_at, recorded_at, version, seq, content, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1, $16, $17, $18)
+INSERT INTO executions (rid, organization, account, cell, key, id, external_id, origin, name, search, parent_id,
+  created_at, started_at, finished_at, updated_at, recorded_at, version, seq, content, body)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19)
 
 -- name: execution.change
 UPDATE executions SET cell = $2, started_at = $3, finished_at = $4, updated_at = $5, version = $6, seq = $7, body = $8
@@ -35,11 +35,7 @@ WHERE rid = $1
 UPDATE executions SET seq = $2 WHERE rid = $1
 
 -- name: execution.get
-SELECT @row FROM executions WHERE organization = $1 AND id = $2
-
--- name: execution.lock
--- The row under the organization's lock, with what a change must know.
-SELECT @row FROM executions WHERE organization = $1 AND id = $2
+SELECT @row FROM executions WHERE organization = $1 AND key = $2 AND id = $3
 
 -- name: event.add
 INSERT INTO events (eid, rid, at, recorded_at, type, level, from_status, to_status, title, message, data)
