@@ -66,6 +66,19 @@ EXAMPLE_TRANSITION: Schema = {"status": "running", "event": {"message": "picked 
 EXAMPLE_NOTE: Schema = {"type": "node.retried", "level": "warning", "message": "attempt 2 of 3", "data": {"node": "a"}}
 
 
+_STREAM_EVENT: Schema = {
+    "type": "object",
+    "description": "One Server-Sent Event. `event` is `ready`, the type of the feed's event, or `problem` at the end.",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]+$"},
+        "event": {"type": "string"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+        "retry": {"type": "integer"},
+    },
+    "required": ["event", "data"],
+}
+
+
 def _parameters(table: Mapping[str, params.Param]) -> list[Schema]:
     described = []
     for name, param in table.items():
@@ -211,7 +224,7 @@ def _other_paths() -> dict[str, dict[str, Schema]]:
                 "responses": {
                     "200": {
                         "description": "The stream; it has no end.",
-                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                        "content": {"text/event-stream": {"schema": _STREAM_EVENT}},
                     }
                 }
                 | _problems(),
