@@ -103,6 +103,20 @@ async def test_an_execution_that_someone_else_ended_is_left_alone() -> None:
     assert (after.status, after.version) == (Status.CANCELLED, victim.version + 1)
 
 
+async def test_an_execution_that_someone_else_took_further_does_not_hinder_a_restart() -> None:
+    world = World()
+    await world.activity.begin()
+    (victim, *_) = (await world.page(statuses=frozenset({Status.RUNNING}))).rows
+    for _ in range(200):
+        amendment = Transition(event=NewEvent(type="execution.amended"))
+        victim = await world.recording.transition(PRINCIPAL, victim, amendment)
+    again = World(world.ledger, world.clock)
+    await again.activity.begin()
+    await again.run_for(1200, every_s=10)
+    assert (await again.reading.get(PRINCIPAL, victim.id)).version == victim.version
+    assert (await again.page(statuses=ACTIVE)).total
+
+
 async def test_a_lost_answer_is_not_told_twice() -> None:
     class Flaky(Recording):
         calls = 0

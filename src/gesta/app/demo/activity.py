@@ -107,19 +107,25 @@ class Activity:
             self._seed, self._accounts, execution.kind, execution.external_id, execution.created_at_us
         )
         if story is not None:
+            self._follow(story, execution)
+
+    def _follow(self, story: Story, execution: Execution) -> None:
+        """Go on with a story, unless it is over: to its end, or because someone else took the execution further."""
+        if execution.status not in TERMINAL and execution.version <= len(story.steps):
             self._open[execution.id] = _Open(story, execution, execution.version - 1)
 
     async def _bear(self, stories: Sequence[Story]) -> None:
+        differing = 0
         for start in range(0, len(stories), _BATCH):
             batch = stories[start : start + _BATCH]
             results = await self._recording.record(self._principal, [story.birth for story in batch])
             for story, result in zip(batch, results, strict=True):
                 if result.outcome is Outcome.CONFLICT:
-                    log.warning("demo.differs", execution=result.id, reason=result.message)
+                    differing += 1
                 elif story.steps and result.id not in self._open:
-                    execution = await self._reading.get(self._principal, result.id)
-                    if execution.status not in TERMINAL:
-                        self._open[result.id] = _Open(story, execution, execution.version - 1)
+                    self._follow(story, await self._reading.get(self._principal, result.id))
+        if differing:
+            log.warning("demo.recorded_before_with_other_content", executions=differing)
 
     async def _go_on(self, now_us: int) -> None:
         due = [each for each in self._open.values() if each.story.steps[each.next].at_us <= now_us]
