@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from benchmarks.harness import CpuClock, cpu_of
 from gesta.storage.postgres import PostgresDatabase
 from gesta.storage.sqlite import SqliteDatabase
@@ -45,15 +47,22 @@ class Postgres:
     def url(self, database: str) -> str:
         return str(self._server.get_uri(database=database))
 
-    def has(self, database: str) -> bool:
-        return "1" in self._server.psql(f"SELECT 1 FROM pg_database WHERE datname = '{database}'").split()
+    async def execute(self, command: str, database: str = "postgres") -> list[Any]:
+        connection = await asyncpg.connect(self.url(database))
+        try:
+            return list(await connection.fetch(command))
+        finally:
+            await connection.close()
 
-    def create(self, database: str) -> str:
-        self._server.psql(f"CREATE DATABASE {database}")
+    async def has(self, database: str) -> bool:
+        return bool(await self.execute(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"))
+
+    async def create(self, database: str) -> str:
+        await self.execute(f"CREATE DATABASE {database}")
         return self.url(database)
 
-    def drop(self, database: str) -> None:
-        self._server.psql(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+    async def drop(self, database: str) -> None:
+        await self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
     def stop(self) -> None:
         self._server.stop()

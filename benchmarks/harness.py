@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -175,9 +176,9 @@ class Report:
         self.raw[name] = [asdict(lap) for lap in laps.laps]
 
     def show(self) -> None:
-        table = Table(title=self.title, width=WIDTH, title_justify="left", pad_edge=False)
+        table = Table(title=self.title, width=WIDTH, title_justify="left", pad_edge=False, box=SIMPLE_HEAD)
         for place, column in enumerate(self.columns):
-            table.add_column(column, justify="left" if place == 0 else "right", overflow="fold")
+            table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
         for row in self.rows:
             table.add_row(*(f"[red]{cell[1:]} ✗[/red]" if cell.startswith("!") else cell for cell in row))
         console.print(table)
@@ -213,23 +214,26 @@ def us(value: float) -> str:
 
 def bar(what: str, total: int) -> tuple[Progress, Callable[[int], None]]:
     """A progress bar on standard error (a line now and then where that is no terminal), and what advances it."""
+    errors = Console(stderr=True, width=WIDTH)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True, width=WIDTH),
+        console=errors,
         transient=True,
+        disable=not errors.is_terminal,
     )
     task = progress.add_task(what, total=total)
-    told = time.monotonic()
+    told, done = time.monotonic(), 0
 
     def advance(by: int = 1) -> None:
-        nonlocal told
+        nonlocal told, done
+        done += by
         progress.advance(task, by)
-        if not progress.console.is_terminal and time.monotonic() - told > 10:
+        if progress.disable and time.monotonic() - told > 10:
             told = time.monotonic()
-            progress.console.print(f"{what}: {progress.tasks[0].completed:,.0f} of {total:,}")
+            errors.print(f"{what}: {done:,} of {total:,}")
 
     return progress, advance
 

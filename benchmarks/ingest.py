@@ -186,7 +186,7 @@ async def measure(database: str, options: Any) -> None:
         else:
             server = stack.enter_context(temporary_postgres())
             cpu = server.cpu
-            bare, place = await BarePostgres.open(server.create("bare")), server.create("gesta")
+            bare, place = await BarePostgres.open(await server.create("bare")), await server.create("gesta")
         stack.push_async_callback(bare.close)
         store = database_at(place)
         await store.start()
