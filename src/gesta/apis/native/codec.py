@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal
 from typing import Any, TypeVar
@@ -11,9 +12,13 @@ import msgspec
 from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.services import Decoded
 from gesta.apis.native.models import (
+    ONE,
+    ZERO,
     CorrelationModel,
     DetailModel,
     EventModel,
+    ExecutorModel,
+    FillModel,
     NamedModel,
     NodeModel,
     RowModel,
@@ -44,11 +49,14 @@ from gesta.ledger.records import (
 MAX_DEPTH = 64
 _MAX_DIGITS = 36
 _CONTEXT = Context(prec=96)
+# A number in its one form already, as nearly all are.
+_USUAL_NUMBER = re.compile(r"-?[1-9][0-9]{0,17}(\.[0-9]{0,17}[1-9])?", re.ASCII)
 _NUL_ESCAPE = b"\\u0000"
-_DETAIL_TYPES: dict[str, type[FillDetail] | type[ExecutorDetail] | type[RunDetail]] = {
-    "fill": FillDetail,
-    "executor": ExecutorDetail,
-    "run": RunDetail,
+_KINDS: dict[type, Kind] = {FillModel: Kind.FILL, ExecutorModel: Kind.EXECUTOR, RunModel: Kind.RUN}
+_DETAIL_TYPES: dict[Kind, type[FillDetail] | type[ExecutorDetail] | type[RunDetail]] = {
+    Kind.FILL: FillDetail,
+    Kind.EXECUTOR: ExecutorDetail,
+    Kind.RUN: RunDetail,
 }
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -109,6 +117,8 @@ def parse_moment(text: str | None, field: str) -> int | None:
 
 def canonical(value: Decimal, field: str) -> Decimal:
     """The one form of a number, so that 1.50, 1.5 and 15E-1 are the same content. Raises InvalidInput."""
+    if _USUAL_NUMBER.fullmatch(str(value)):
+        return value
     if not value.is_finite():
         raise InvalidInput("A number must be finite.", field=field)
     if not value:
@@ -127,7 +137,7 @@ def decode_detail(model: DetailModel, path: str = "detail") -> Detail:
     """The typed detail of a posted one. Raises InvalidInput."""
     fields = msgspec.structs.asdict(model)
     for name, value in fields.items():
-        if type(value) is Decimal:
+        if type(value) is Decimal and value is not ZERO and value is not ONE:
             fields[name] = canonical(value, f"{path}.{name}")
     if isinstance(model, RunModel):
         _decode_run(fields, model, path)
@@ -135,11 +145,7 @@ def decode_detail(model: DetailModel, path: str = "detail") -> Detail:
         for name in ("config", "custom_info"):
             if fields.get(name) is not None:
                 check_json(fields[name], f"{path}.{name}")
-    return _DETAIL_TYPES[_kind_of(model)](**fields)
-
-
-def _kind_of(model: DetailModel) -> Kind:
-    return Kind(str(model.__struct_config__.tag))
+    return _DETAIL_TYPES[_KINDS[type(model)]](**fields)
 
 
 def _decode_run(fields: dict[str, Any], model: RunModel, path: str) -> None:
@@ -161,13 +167,10 @@ def _decode_node(node: NodeModel, path: str) -> RunNode:
 
 def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
     """One posted row in Gesta's own shape. Raises InvalidInput with the field."""
-    kind = _kind_of(row.detail)
+    kind = _KINDS[type(row.detail)]
     if row.kind not in (None, kind):
         raise InvalidInput(f"`kind` is {row.kind}, but `detail` is of a {kind}.", field="kind")
-    for name in ("id", "external_id", "parent_id", "account", "origin"):
-        value = getattr(row, name)
-        if value is not None and (value in (".", "..") or not value.isprintable()):
-            raise InvalidInput(f"`{name}` must be printable text, and neither `.` nor `..`.", field=name)
+    _check_names(row)
     status = row.status or (Status.SUCCEEDED if kind is Kind.FILL else None)
     if status is None:
         raise InvalidInput(f"`status` is required for a {kind}.", field="status")
@@ -204,6 +207,13 @@ def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
         environment=row.environment or default_environment,
         row=build,
     )
+
+
+def _check_names(row: RowModel) -> None:
+    names = (row.id, row.account, row.origin, row.external_id, row.parent_id)
+    for field, value in zip(("id", "account", "origin", "external_id", "parent_id"), names, strict=True):
+        if value is not None and (not value.isprintable() or value in (".", "..")):
+            raise InvalidInput(f"`{field}` must be printable text, and neither `.` nor `..`.", field=field)
 
 
 def correlation_of(detail: Detail) -> dict[str, str]:
@@ -259,7 +269,7 @@ def decode_transition(change: TransitionModel, kind: Kind) -> Transition:
     """Raises InvalidInput for a change that changes nothing, or for a detail of another kind."""
     if change.status is None and change.detail is None:
         raise InvalidInput("Give a `status`, a `detail`, or both; to add an event only, post it to `/events`.")
-    if change.detail is not None and _kind_of(change.detail) is not kind:
+    if change.detail is not None and _KINDS[type(change.detail)] is not kind:
         raise InvalidInput(f"`detail` must be of a {kind}.", field="detail")
     said = change.event
     check_json(said.data, "event.data")

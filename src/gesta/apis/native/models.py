@@ -20,6 +20,8 @@ MAX_SAFE = 2**63 - 1
 Text = Annotated[str, Meta(max_length=4096)]
 Message = Annotated[str, Meta(max_length=65_536)]
 LongText = Annotated[str, Meta(max_length=262_144)]
+ZERO, ONE = Decimal(0), Decimal(1)
+
 Reference = Annotated[str, Meta(max_length=512)]
 Token = Annotated[str, Meta(min_length=1, max_length=256)]
 Small = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
@@ -50,18 +52,18 @@ class FillModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="fill"):
     side: Side
     quantity: Money
     price: Money
-    commission: Money = Decimal(0)
+    commission: Money = ZERO
     currency: Token = "USD"
-    point_value: Money = Decimal(1)
+    point_value: Money = ONE
     instrument_type: Text = "Future"
     venue: Text = ""
     exchange: Text = "Default"
     server_name: Text = ""
-    position_after: Money = Decimal(0)
+    position_after: Money = ZERO
     position_strategy: Small = 0
-    rate: Money = Decimal(1)
-    lot_size: Money = Decimal(1)
-    slippage_ticks: Money = Decimal(0)
+    rate: Money = ONE
+    lot_size: Money = ONE
+    slippage_ticks: Money = ZERO
     is_entry: bool = False
     is_entry_strategy: bool = False
     is_exit: bool = False
@@ -82,10 +84,10 @@ class ExecutorModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="execu
     trading_pair: Reference | None = None
     side: Side | None = None
     is_trading: bool = False
-    net_pnl_quote: Money = Decimal(0)
-    net_pnl_pct: Money = Decimal(0)
-    fees_quote: Money = Decimal(0)
-    filled_quote: Money = Decimal(0)
+    net_pnl_quote: Money = ZERO
+    net_pnl_pct: Money = ZERO
+    fees_quote: Money = ZERO
+    filled_quote: Money = ZERO
     close_type: Text | None = None
     error_count: Count = 0
     last_error: LongText | None = None
