@@ -17,8 +17,8 @@ from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
 
 ZERO = Decimal(0)
-# Sums never round: the context holds more digits than any sum of bounded rows can need.
-EXACT = Context(prec=200)
+# Sums never round: the context holds more digits than any sum of rows within `bounds.py` can need.
+EXACT = Context(prec=400)
 _add, _subtract, _multiply = EXACT.add, EXACT.subtract, EXACT.multiply
 
 # (day, account, cell, currency)

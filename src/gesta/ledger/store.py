@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput
 from gesta.ledger import appending, changing, daily, reading, scanning
+from gesta.ledger.bounds import check_amounts, check_time, check_values
 from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
 from gesta.ledger.records import AppendResult, Event, Execution, FeedItem, NewEvent, NewExecution, Transition
 from gesta.ledger.rows import check_text
@@ -46,6 +47,7 @@ class StoredLedger:
             return []
         for row in rows:
             check_text(row)
+            check_values(row)
         waiting = _Waiting([appending.encode(row) for row in rows], asyncio.get_running_loop().create_future())
         self._waiting.setdefault(organization, []).append(waiting)
         # One program per organization is under way; what arrives meanwhile goes together into the next one.
@@ -89,6 +91,8 @@ class StoredLedger:
         self, organization: int, execution_id: str, change: Transition, *, account: int | None = None
     ) -> Execution:
         check_event(change.event)
+        if change.detail is not None:
+            check_amounts(change.detail)
         after = await self._database.write(
             lambda: changing.transition(organization, execution_id, account, change, self._clock.now_us()),
             key=organization,
@@ -181,6 +185,8 @@ class StoredLedger:
 
 def check_event(event: NewEvent) -> None:
     """Raise InvalidInput for an event that cannot be stored."""
+    if event.at_us is not None:
+        check_time(event.at_us)
     if not 0 < len(event.type) <= 128:
         raise InvalidInput("An event's type has 1 to 128 characters.", field="event.type")
     for name in ("type", "title", "message"):
