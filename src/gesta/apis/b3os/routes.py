@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -24,6 +25,7 @@ from gesta.apis.b3os.parameters import (
 )
 from gesta.apis.common.errors import install, request_id_of
 from gesta.apis.common.hot import HotRoute
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.ledger.cursor import encode_cursor
 from gesta.ledger.query import Filter
@@ -47,6 +49,7 @@ class Executions:
     def __init__(self, services: Services) -> None:
         self._reading = services.reading
         self._access = services.access
+        self._printed = Printed(_encoder.encode)
 
     async def _caller(self, request: Request) -> Principal:
         principal = await self._access.bearer(bearer_token(request.headers.get("authorization")))
@@ -71,7 +74,7 @@ class Executions:
         )
         rows, more = await self._page(principal, query, conditions)
         organization = principal.organization.public_id
-        items = [encode(row, organization=organization) for row in rows]
+        items = [self._printed.of(row, partial(encode, row, organization=organization)) for row in rows]
         return success(request, {"items": items, "limit": query.limit, "offset": query.offset, **more})
 
     async def _page(
@@ -90,7 +93,7 @@ class Executions:
         execution = await self._run(principal, request)
         organization = principal.organization.public_id
         data = {
-            "execution": encode(execution, organization=organization),
+            "execution": self._printed.of(execution, partial(encode, execution, organization=organization)),
             "events": await self._timeline(principal, execution, EventsQuery()),
             "message": message_of(execution),
         }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from gesta.access.model import Account, AccountType, Environment, Principal, Scope
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.crosstrade.arguments import read_id, read_page, read_window
 from gesta.apis.crosstrade.codec import encode
@@ -39,6 +41,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     services: Services
     principal: Principal
+    printed: Printed
     args: Mapping[str, Any]
 
 
@@ -138,12 +141,12 @@ async def _reply(
 ) -> dict[str, Any]:
     """One page of `limit` rows with its `nextCursor`; or, without a limit, all rows and no cursor up to the cap."""
     wanted = limit or MAX_REPLY_ROWS
-    executions: list[dict[str, Any]] = []
+    executions: list[msgspec.Raw] = []
     while True:
         part = await call.services.reading.seek(
             call.principal, query, after=after, limit=min(MAX_PAGE, wanted - len(executions))
         )
-        executions += [encode(row, account) for row in part.rows]
+        executions += [call.printed.of(row, partial(encode, row, account)) for row in part.rows]
         after = part.next
         if after is None or len(executions) >= wanted:
             break

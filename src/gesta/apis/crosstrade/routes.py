@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from gesta.apis.common import errors as common_errors
 from gesta.apis.common.hot import HotRoute
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.crosstrade import documentation
 from gesta.apis.crosstrade.admission import admitted, bearer_of
@@ -43,10 +44,11 @@ def build(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     common_errors.install(app, renderer(PATHS))
+    printed = Printed(encode_reply)
     for command in COMMANDS:
         app.router.add_api_route(
             _mounted_path(command),
-            _endpoint(services, command),
+            _endpoint(services, printed, command),
             methods=[command.method],
             name=command.api,
             operation_id=command.api,
@@ -68,7 +70,7 @@ def build(services: Services) -> FastAPI:
         openapi_extra=documentation.public_operation(),
         route_class_override=HotRoute,
     )
-    app.add_api_websocket_route(STREAM_PATH, Stream(services).serve)
+    app.add_api_websocket_route(STREAM_PATH, Stream(services, printed).serve)
     documentation.install(app)
     return app
 
@@ -78,7 +80,7 @@ def _mounted_path(command: Command) -> str:
     return command.path.replace("Id}", "Id:path}")
 
 
-def _endpoint(services: Services, command: Command) -> Endpoint:
+def _endpoint(services: Services, printed: Printed, command: Command) -> Endpoint:
     query_names = frozenset(command.query_names)
     slashes = command.path.count("/")
 
@@ -86,7 +88,7 @@ def _endpoint(services: Services, command: Command) -> Endpoint:
         principal = await admitted(services.access, bearer_of(request.headers))
         _check_path(request, slashes)
         args = {**read_query(request.scope["query_string"], query_names), **request.path_params}
-        body = await command.handler(Call(services=services, principal=principal, args=args))
+        body = await command.handler(Call(services=services, principal=principal, printed=printed, args=args))
         return Response(encode_reply(body), media_type="application/json")
 
     return endpoint

@@ -13,6 +13,7 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from gesta.apis.common.errors import InternalError
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.crosstrade.admission import admitted, bearer_of
 from gesta.apis.crosstrade.codec import encode_reply
@@ -35,8 +36,9 @@ log = structlog.get_logger("gesta.crosstrade")
 class Stream:
     """The endpoint: authenticates the upgrade and keeps one connection per credential."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, printed: Printed) -> None:
         self._services = services
+        self._printed = printed
         self._active: dict[int, Connection] = {}
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -47,7 +49,7 @@ class Stream:
         except GestaError as error:
             await _refuse(websocket, error)
             return
-        connection = Connection(self._services, websocket, token)
+        connection = Connection(self._services, self._printed, websocket, token)
         try:
             await websocket.accept()
             older = self._active.get(principal.credential_id)
@@ -72,8 +74,9 @@ async def _refuse(websocket: WebSocket, error: GestaError) -> None:
 class Connection:
     """One open socket. `run` returns when it is closed."""
 
-    def __init__(self, services: Services, websocket: WebSocket, token: str) -> None:
+    def __init__(self, services: Services, printed: Printed, websocket: WebSocket, token: str) -> None:
         self._services = services
+        self._printed = printed
         self._websocket = websocket
         self._token = token
         self._violations = 0
@@ -140,7 +143,9 @@ class Connection:
         args = frame.get("args")
         if args is not None and not isinstance(args, Mapping):
             raise InvalidInput("`args` must be an object", field="args")
-        return await command.handler(Call(services=self._services, principal=principal, args=args or {}))
+        return await command.handler(
+            Call(services=self._services, principal=principal, printed=self._printed, args=args or {})
+        )
 
     async def _on_error(self, frame_id: Any, error: GestaError) -> None:
         _, body = status_and_body(error)

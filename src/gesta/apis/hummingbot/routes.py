@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from starlette.responses import Response
 from gesta.access.model import Principal
 from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.hummingbot import openapi
 from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
@@ -37,6 +39,7 @@ class Executors:
     def __init__(self, services: Services) -> None:
         self._reading = services.reading
         self._access = services.access
+        self._printed = Printed(_encoder.encode)
 
     async def _caller(self, request: Request) -> Principal:
         username, password = basic_credentials(request.headers.get("authorization"))
@@ -58,7 +61,8 @@ class Executors:
         principal = await self._caller(request)
         execution = await self._executor(principal, request.path_params["executor_id"])
         account = await self._access.account_by_id(execution.organization, execution.account)
-        return json_response(encode(execution, account))
+        printed = self._printed.of(execution, partial(encode, execution, account))
+        return Response(bytes(printed), media_type="application/json")
 
     async def logs(self, request: Request) -> Response:
         """The timeline of an executor as log entries, of running and of finished executors alike: the newest `limit`

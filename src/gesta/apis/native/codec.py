@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from decimal import Context, Decimal
 from typing import Any, TypeVar
 
@@ -369,9 +369,6 @@ def view_event(event: Event) -> dict[str, Any]:
         "data": event.data,
     }
 
-
-def view_rows(rows: Iterable[Execution], accounts: Mapping[int, Account]) -> list[dict[str, Any]]:
-    return [view_execution(row, accounts[row.account]) for row in rows]
 
 
 def view_row_error(error: GestaError) -> dict[str, Any]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
+import msgspec
+
 from gesta.access.model import AccountType, Environment, Principal
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.native.auth import Directory
-from gesta.apis.native.codec import view_rows
+from gesta.apis.native.codec import encoder, view_execution
 from gesta.apis.native.export import PAGE_ROWS
 from gesta.kernel.errors import Forbidden, InvalidInput, NotFound
 from gesta.kernel.times import DAY_US
@@ -16,7 +20,7 @@ from gesta.ledger.cursor import encode_cursor
 from gesta.ledger.query import Cursor, Filter
 from gesta.ledger.records import CORRELATIONS, Execution
 
-MAX_ID = 200
+MAX_ID = 256
 
 
 class Reads:
@@ -26,6 +30,7 @@ class Reads:
         self._access = services.access
         self._reading = services.reading
         self._directory = directory
+        self.printed = Printed(encoder.encode)
 
     async def _account_ids(self, principal: Principal, given: Mapping[str, Any]) -> frozenset[int] | None:
         """The accounts that the parameters mean; None for every account. Raises NotFound for an unknown name."""
@@ -95,9 +100,9 @@ class Reads:
                 raise NotFound(f"Execution {execution_id[:128]} not found.")
         return found
 
-    async def views(self, principal: Principal, rows: list[Execution]) -> list[dict[str, Any]]:
+    async def views(self, principal: Principal, rows: list[Execution]) -> list[msgspec.Raw]:
         accounts = await self._directory.names(principal.organization.id, (row.account for row in rows))
-        return view_rows(rows, accounts)
+        return [self.printed.of(row, partial(view_execution, row, accounts[row.account])) for row in rows]
 
     async def page(self, principal: Principal, given: Mapping[str, Any]) -> dict[str, Any]:
         """`{"items", "total", "next_cursor", "has_more"}`."""

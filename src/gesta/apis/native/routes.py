@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -65,7 +66,7 @@ class Native:
 
     async def _view(self, principal: Principal, row: Execution) -> Response:
         account = await self._directory.by_id(principal.organization.id, row.account)
-        return _json(view_execution(row, account))
+        return _json(self._reads.printed.of(row, partial(view_execution, row, account)))
 
     async def executions(self, request: Request) -> Response:
         if request.method == "POST":

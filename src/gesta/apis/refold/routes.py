@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from gesta import __version__
 from gesta.apis.common import errors as common_errors
 from gesta.apis.common.hot import HotRoute
+from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.refold import auth, listing, openapi
 from gesta.apis.refold.codec import Scope, encode_detail, encode_item
@@ -73,6 +75,7 @@ def build(services: Services) -> FastAPI:
 
 def _add_executions(router: APIRouter, services: Services) -> None:
     reading, access = services.reading, services.access
+    printed = Printed(encode_json)
 
     async def list_executions(request: Request) -> Response:
         query = listing.read_query(request.scope["query_string"])
@@ -80,7 +83,7 @@ def _add_executions(router: APIRouter, services: Services) -> None:
         asked = listing.read_list(query)
         rows, total = await listing.find(reading, principal, asked)
         scope = Scope.of(account, principal.organization.public_id)
-        return _json(envelope([encode_item(row, scope) for row in rows], total, asked.page))
+        return _json(envelope([printed.of(row, partial(encode_item, row, scope)) for row in rows], total, asked.page))
 
     async def get_execution(request: Request) -> Response:
         query = listing.read_query(request.scope["query_string"])
