@@ -73,7 +73,7 @@ async def migrate(database: Database, components: Sequence[tuple[str, str]]) -> 
     Raises ServerError when the database was migrated by a newer version or by other files than these.
     """
     wanted = [each for component, package in components for each in migrations_of(component, package)]
-    return await database.write(lambda: _migrate(database.dialect, wanted))
+    return await database.write(lambda: _migrate(database.dialect, wanted), unbounded=True)
 
 
 def _migrate(dialect: str, wanted: Sequence[Migration]) -> Program[list[Applied]]:

@@ -24,6 +24,12 @@ Connection = Any  # asyncpg ships no types
 GROUP_LIMIT = 128
 CHANNEL = "gesta_feed"
 ATTEMPTS = 3
+CONNECT_S = 5.0
+# A server that is there but silent (paused, cut off) is given up when it has not answered a statement for so long.
+# Writes may wait for another process's lock, and a scan or a migration may work for minutes.
+READ_PATIENCE_S = 5.0
+WRITE_PATIENCE_S = 10.0
+LONG_PATIENCE_S = 600.0
 
 log = structlog.get_logger("gesta.storage")
 
@@ -39,14 +45,22 @@ _OUT_OF_REACH = (
     asyncpg.QueryCanceledError,
 )
 _TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+# Refused for what the statement says: the fault of its program, not of those that share its transaction.
+_OWN_FAULT = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.SyntaxOrAccessError,
+)
 
 
 class _Job:
-    __slots__ = ("error", "future", "key", "program", "result")
+    __slots__ = ("error", "future", "key", "long", "program", "result")
 
-    def __init__(self, program: ProgramFactory[Any], key: int, future: asyncio.Future[Any]) -> None:
+    def __init__(self, program: ProgramFactory[Any], key: int, long: bool, future: asyncio.Future[Any]) -> None:
         self.program = program
         self.key = key
+        self.long = long
         self.future = future
         self.result: Any = None
         self.error: BaseException | None = None
@@ -55,58 +69,73 @@ class _Job:
 class PostgresDatabase:
     dialect = "postgres"
 
-    def __init__(self, url: str, *, readers: int = 8) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        readers: int = 8,
+        read_patience_s: float = READ_PATIENCE_S,
+        write_patience_s: float = WRITE_PATIENCE_S,
+    ) -> None:
         self._url = url
         self._readers = readers
+        self._read_patience_s = read_patience_s
+        self._write_patience_s = write_patience_s
+        self._open = False
         self._pool: Any = None
         self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._callbacks: list[Callable[[str], None]] = []
 
     async def start(self) -> None:
-        if self._pool is not None:
+        if self._open:
             return
         try:
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=self._readers + 2, timeout=10, command_timeout=60, reset=_keep
+                self._url, min_size=1, max_size=self._readers + 2, timeout=CONNECT_S, reset=_keep
             )
         except _OUT_OF_REACH as error:
             raise Unavailable(f"PostgreSQL does not answer: {error}") from error
         except asyncpg.PostgresError as error:
             raise ServerError(f"PostgreSQL refuses the connection: {error}") from error
+        self._open = True
         self._tasks = [asyncio.create_task(self._write_forever()), asyncio.create_task(self._listen_forever())]
 
     async def stop(self) -> None:
-        pool, self._pool = self._pool, None
-        if pool is None:
+        if not self._open:
             return
+        self._open = False
         writer, listener = self._tasks
         await self._jobs.put(None)
+        # The pool stays until the writes that were accepted are done.
         await writer
         listener.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await listener
+        pool, self._pool = self._pool, None
         try:
             await asyncio.wait_for(pool.close(), 5)
         except TimeoutError:
             pool.terminate()
 
-    async def write(self, program: ProgramFactory[T], *, key: int = 0) -> T:
-        if self._pool is None:
+    async def write(self, program: ProgramFactory[T], *, key: int = 0, unbounded: bool = False) -> T:
+        if not self._open:
             raise Unavailable("The database is not open.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._jobs.put(_Job(program, key, future))
+        await self._jobs.put(_Job(program, key, unbounded, future))
         return await future
 
     async def read(self, program: ProgramFactory[T], *, snapshot: bool = True, unbounded: bool = False) -> T:
-        if self._pool is None:
+        if not self._open:
             raise Unavailable("The database is not open.")
+        patience_s = LONG_PATIENCE_S if unbounded else self._read_patience_s
         try:
-            async with self._pool.acquire(timeout=5) as connection:
-                if not snapshot:
-                    return await _run(connection, program())
-                async with connection.transaction(isolation="repeatable_read", readonly=True):
-                    return await _run(connection, program())
+            async with self._pool.acquire(timeout=CONNECT_S) as connection:
+                with _Watch(connection, patience_s) as watch:
+                    if not snapshot:
+                        return await _run(connection, program(), watch)
+                    async with connection.transaction(isolation="repeatable_read", readonly=True):
+                        return await _run(connection, program(), watch)
         except (asyncpg.PostgresError, *_OUT_OF_REACH) as error:
             raise _translate(error) from error
 
@@ -114,52 +143,68 @@ class PostgresDatabase:
         self._callbacks.append(callback)
 
     async def _write_forever(self) -> None:
-        while True:
-            job = await self._jobs.get()
-            group: list[_Job] = []
-            while job is not None:
-                group.append(job)
-                if len(group) == GROUP_LIMIT or self._jobs.empty():
+        loop = asyncio.get_running_loop()
+        stopping = False
+        while not stopping:
+            group = [job] if (job := await self._jobs.get()) is not None else []
+            while group and len(group) < GROUP_LIMIT and not self._jobs.empty():
+                if (job := self._jobs.get_nowait()) is None:
                     break
-                job = self._jobs.get_nowait()
-            if group:
-                group.sort(key=lambda each: each.key)
-                await self._commit_group(group)
-                _resolve(group)
-            if job is None:
-                return
+                group.append(job)
+            stopping = job is None
+            began_s = loop.time()
+            group.sort(key=lambda each: each.key)
+            error = await self._commit_group(group) if group else None
+            _resolve(group)
+            if error is not None and loop.time() - began_s >= self._write_patience_s / 2:
+                # The server is silent: who waited behind this group shall not wait for a turn of the same.
+                self._fail_waiting(error)
 
-    async def _commit_group(self, group: list[_Job]) -> None:
+    def _fail_waiting(self, error: Exception) -> None:
+        waiting: list[_Job] = []
+        while not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is None:
+                self._jobs.put_nowait(None)
+                break
+            waiting.append(job)
+        _fail(waiting, error)
+        _resolve(waiting)
+
+    async def _commit_group(self, group: list[_Job]) -> Exception | None:
+        """Commit the programs together. Returns the error that failed them all, if one did."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 await self._try_group(group)
-                return
+                return None
             except _Undo:
-                return
-            except _TRY_AGAIN as error:
-                if attempt == ATTEMPTS:
-                    _fail(group, _translate(error))
-            except (asyncpg.PostgresError, *_OUT_OF_REACH) as error:
+                return None
+            except Exception as error:  # noqa: BLE001 — handed to every waiting caller; the writer must live on
+                if isinstance(error, _TRY_AGAIN) and attempt < ATTEMPTS:
+                    continue
                 # Whether a commit under way took effect cannot be known here. Nothing was acknowledged, and a caller
                 # that sends the same rows again gets them as duplicates.
-                _fail(group, _translate(error))
-                return
+                lost = _translate(error)
+                _fail(group, lost)
+                return lost
+        raise AssertionError("the last attempt returns")
 
     async def _try_group(self, group: list[_Job]) -> None:
-        pool = self._pool
-        if pool is None:
-            raise asyncpg.InterfaceError("the pool is closed")
-        async with pool.acquire(timeout=5) as connection, connection.transaction():
-            for job in group:
-                job.error = job.result = None
-                if len(group) == 1:
-                    await _run_job(connection, job)
-                    if job.error is not None:
-                        raise _Undo
-                else:
-                    await _run_in_savepoint(connection, job)
-            reach("storage.before_commit")
-        reach("storage.after_commit")
+        patience_s = LONG_PATIENCE_S if any(job.long for job in group) else self._write_patience_s
+        async with self._pool.acquire(timeout=CONNECT_S) as connection:
+            with _Watch(connection, patience_s) as watch:
+                async with connection.transaction():
+                    for job in group:
+                        job.error = job.result = None
+                        if len(group) == 1:
+                            await _run_job(connection, job, watch)
+                            if job.error is not None:
+                                raise _Undo
+                        else:
+                            await _run_in_savepoint(connection, job, watch)
+                    reach("storage.before_commit")
+                    watch.answered()
+                reach("storage.after_commit")
 
     async def _listen_forever(self) -> None:
         """Keep one connection that hears what other processes commit; readers poll as well, so a gap only delays."""
@@ -170,7 +215,7 @@ class PostgresDatabase:
 
         while True:
             try:
-                connection = await asyncpg.connect(self._url, timeout=5)
+                connection = await asyncpg.connect(self._url, timeout=CONNECT_S)
                 lost = asyncio.Event()
                 connection.add_termination_listener(lambda _connection, lost=lost: lost.set())
                 try:
@@ -187,11 +232,43 @@ class _Undo(Exception):
     """Roll the transaction of a single job back; its error is already with the job."""
 
 
+class _Watch:
+    """Aborts a connection whose server is silent for `patience_s`: whatever waits on it fails at once. A cancelled
+    statement would instead wait for the server to confirm the cancellation."""
+
+    __slots__ = ("_connection", "_loop", "_patience_s", "_timer", "_until_s")
+
+    def __init__(self, connection: Connection, patience_s: float) -> None:
+        self._connection = connection
+        self._patience_s = patience_s
+        self._loop = asyncio.get_running_loop()
+        self._until_s = 0.0
+
+    def __enter__(self) -> _Watch:
+        self.answered()
+        self._timer = self._loop.call_at(self._until_s, self._look)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def answered(self) -> None:
+        """The server has answered: its time begins anew."""
+        self._until_s = self._loop.time() + self._patience_s
+
+    def _look(self) -> None:
+        if self._loop.time() < self._until_s:
+            self._timer = self._loop.call_at(self._until_s, self._look)
+            return
+        log.warning("storage.no_answer", patience_s=self._patience_s)
+        self._connection.terminate()
+
+
 async def _keep(_connection: object) -> None:
     """Programs leave no session state behind, so a released connection needs no reset round trip."""
 
 
-async def _run(connection: Connection, program: Program[T]) -> T:
+async def _run(connection: Connection, program: Program[T], watch: _Watch) -> T:
     rows: list[Row] | None = None
     try:
         while True:
@@ -201,6 +278,7 @@ async def _run(connection: Connection, program: Program[T]) -> T:
             else:
                 await connection.executemany(op.statement.postgres, op.parameters)
                 rows = []
+            watch.answered()
     except StopIteration as done:
         result: T = done.value
         return result
@@ -208,19 +286,21 @@ async def _run(connection: Connection, program: Program[T]) -> T:
         program.close()
 
 
-async def _run_job(connection: Connection, job: _Job) -> None:
+async def _run_job(connection: Connection, job: _Job, watch: _Watch) -> None:
     try:
-        job.result = await _run(connection, job.program())
+        job.result = await _run(connection, job.program(), watch)
+    except _OWN_FAULT as error:
+        job.error = _translate(error)
     except (asyncpg.PostgresError, *_OUT_OF_REACH):
         raise
     except Exception as error:  # noqa: BLE001 — handed to the waiting caller
         job.error = error
 
 
-async def _run_in_savepoint(connection: Connection, job: _Job) -> None:
+async def _run_in_savepoint(connection: Connection, job: _Job, watch: _Watch) -> None:
     savepoint = connection.transaction()
     await savepoint.start()
-    await _run_job(connection, job)
+    await _run_job(connection, job, watch)
     await (savepoint.commit() if job.error is None else savepoint.rollback())
 
 
@@ -245,4 +325,7 @@ def _translate(error: BaseException) -> Exception:
         return StorageFull("PostgreSQL has no space left: writes are refused. Free space and retry.", retry_after_s=30)
     if isinstance(error, (*_TRY_AGAIN, *_OUT_OF_REACH)):
         return Unavailable(f"PostgreSQL does not answer: {type(error).__name__}: {error}")
-    return ServerError(f"PostgreSQL refused a statement: {type(error).__name__}: {error}")
+    if isinstance(error, asyncpg.PostgresError):
+        return ServerError(f"PostgreSQL refused a statement: {type(error).__name__}: {error}")
+    log.error("storage.write_failed", error=f"{type(error).__name__}: {error}")
+    return ServerError(f"The write failed: {type(error).__name__}: {error}")

@@ -50,7 +50,8 @@ class Database(Protocol):
 
     `write` returns when the program's effects are on disk; programs with the same `key` (an organization) run one after
     another over all processes. `read` runs a program in one snapshot; `snapshot=False` spares that for a program of one
-    statement, `unbounded=True` keeps a long one off the event loop. All raise Unavailable when the database is out of
+    statement, `unbounded=True` keeps a long one off the event loop and lets each statement take minutes, as it does for
+    a `write` (a migration). All raise Unavailable when the database is out of
     reach, StorageFull when it refuses writes for want of space; an exception that the program raises rolls its own
     effects back and comes through unchanged.
     """
@@ -65,7 +66,7 @@ class Database(Protocol):
         """Finish the writes that were accepted, then close. Stopping a stopped or unstarted one does nothing."""
         ...
 
-    async def write(self, program: ProgramFactory[T], *, key: int = 0) -> T: ...
+    async def write(self, program: ProgramFactory[T], *, key: int = 0, unbounded: bool = False) -> T: ...
 
     async def read(self, program: ProgramFactory[T], *, snapshot: bool = True, unbounded: bool = False) -> T: ...
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
+import structlog
 
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import ServerError, StorageFull, Unavailable
@@ -28,6 +29,8 @@ GROUP_LIMIT = 256
 CHECKPOINT_PAGES = 16_000
 # Older versions can corrupt the file when the WAL restarts.
 OLDEST_SAFE_SQLITE = (3, 51, 3)
+
+log = structlog.get_logger("gesta.storage")
 
 
 class _Job:
@@ -87,8 +90,8 @@ class SqliteDatabase:
         self._scanners.clear()
         self._local = threading.local()
 
-    async def write(self, program: ProgramFactory[T], *, key: int = 0) -> T:
-        """`key` needs no lock here: there is one writer."""
+    async def write(self, program: ProgramFactory[T], *, key: int = 0, unbounded: bool = False) -> T:
+        """`key` needs no lock here: there is one writer. Nor is any write given up."""
         if self._writer is None or self._loop is None:
             raise Unavailable("The database is not open.")
         future: asyncio.Future[T] = self._loop.create_future()
@@ -153,9 +156,12 @@ class SqliteDatabase:
                 self._tell(group)
             if job is None:
                 break
-        with _translated():
+        try:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-            connection.close()
+        except apsw.Error as error:
+            # The next start finds everything in the WAL file.
+            log.warning("storage.checkpoint_failed", error=str(error))
+        connection.close()
 
     def _tell(self, group: list[_Job]) -> None:
         loop = self._loop
@@ -207,7 +213,9 @@ def _read(connection: apsw.Connection, program: ProgramFactory[T], snapshot: boo
     try:
         return _run(connection, program())
     finally:
-        connection.execute("COMMIT")
+        # After an I/O error SQLite has ended the transaction itself.
+        if connection.in_transaction:
+            connection.execute("COMMIT")
 
 
 def _commit_group(connection: apsw.Connection, group: list[_Job]) -> None:
@@ -226,8 +234,12 @@ def _commit_group(connection: apsw.Connection, group: list[_Job]) -> None:
         translated = _translate(error)
         for job in group:
             job.error = job.error or translated
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+        except apsw.Error as failure:
+            # SQLite ends the transaction all the same; the writer must live on.
+            log.error("storage.rollback_failed", error=str(failure))
 
 
 def _run_in_savepoint(connection: apsw.Connection, job: _Job) -> None:
@@ -265,7 +277,7 @@ def _translate(error: Exception) -> Exception:
     """A driver's error as ours; any other error unchanged."""
     if isinstance(error, apsw.FullError):
         return StorageFull("The disk is full: writes are refused, reads go on. Free space and retry.", retry_after_s=30)
-    if isinstance(error, (apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError)):
+    if isinstance(error, (apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CantOpenError, apsw.ReadOnlyError)):
         return Unavailable(f"The database file cannot be used: {error}")
     if isinstance(error, (apsw.NotADBError, apsw.CorruptError)):
         return ServerError(f"The database file is damaged or not a database: {error}")
