@@ -17,9 +17,14 @@ from gesta.ledger.records import NewExecution
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """A vendor's execution object, read: the account it names and, given that account, the row."""
+    """A vendor's execution object, read: the account it names and, given that account, the row.
+
+    `is_unnamed` says that the object names no account: it belongs to the organization's first account of this type and
+    environment, and `account_name` is only the name of the one to create where there is none.
+    """
 
     account_name: str
+    is_unnamed: bool = False
     account_type: AccountType
     environment: Environment
     row: Callable[[Account], NewExecution]

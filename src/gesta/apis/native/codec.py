@@ -370,7 +370,6 @@ def view_event(event: Event) -> dict[str, Any]:
     }
 
 
-
 def view_row_error(error: GestaError) -> dict[str, Any]:
     """What is wrong with one row of a batch."""
     said: dict[str, Any] = {"code": error.code, "detail": error.message}

@@ -117,7 +117,8 @@ class Ingest:
 
     async def _account(self, decoded: Decoded) -> Account:
         """The account that a row names, created if the caller may."""
-        key = (decoded.account_name.casefold(), decoded.account_type, decoded.environment)
+        name = "" if decoded.is_unnamed else decoded.account_name.casefold()
+        key = (name, decoded.account_type, decoded.environment)
         if key in self._accounts:
             return self._accounts[key]
         principal = self._principal
@@ -125,8 +126,10 @@ class Ingest:
             raise Forbidden(f"This key is for {principal.environment} only.")
         account = principal.account
         if account is not None:
-            if key != (account.name.casefold(), account.type, account.environment):
+            if key[1:] != (account.type, account.environment) or name not in ("", account.name.casefold()):
                 raise NotFound("No such account within the reach of this credential.", what="account")
+        elif decoded.is_unnamed and (first := await self._first_account(decoded)) is not None:
+            account = first
         else:
             wanted = (decoded.account_name, decoded.account_type, decoded.environment)
             account = await self._services.access.account(principal.organization.id, *wanted)
@@ -135,6 +138,16 @@ class Ingest:
                 account = await self._services.access.ensure_account(principal.organization.id, *wanted)
         self._accounts[key] = account
         return account
+
+    async def _first_account(self, decoded: Decoded) -> Account | None:
+        """The oldest account of a type and environment: the same one for ever, so that a repeated row finds itself."""
+        accounts = await self._services.access.accounts(self._principal.organization.id)
+        fitting = [
+            account
+            for account in accounts
+            if (account.type, account.environment) == (decoded.account_type, decoded.environment)
+        ]
+        return min(fitting, key=lambda account: account.id, default=None)
 
     def refusal(self, results: list[Result]) -> CallerError | None:
         """The error of a request of which nothing could be recorded because every row is invalid."""

@@ -167,8 +167,10 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
         # The status is always the record's own: a posted QUEUED is printed in the words that clients know.
         return msgspec.structs.replace(new, wire=capture(DIALECT, plain | {"status": derived["status"]}, derived))
 
+    named = fields.text("linked_account_id", max_length=MAX_NAME)
     return Decoded(
-        account_name=fields.text("linked_account_id", max_length=MAX_NAME) or DEFAULT_ACCOUNT,
+        account_name=named or DEFAULT_ACCOUNT,
+        is_unnamed=not named,
         account_type=AccountType.LINKED,
         environment=fields.word("environment", {word.value: word for word in Environment}) or Environment.PRODUCTION,
         row=row,
