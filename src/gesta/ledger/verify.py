@@ -78,7 +78,8 @@ def _verify(progress: Callable[[int], None]) -> Program[Report]:
             unseen.discard(scope)
             yield from _check_tree(report, scope, entries)
         yield from _check_days(report, organization, counted.days)
-    report.faults += [f"scope {scope} has counters but no rows" for scope in sorted(unseen)]
+    for scope in sorted(unseen):
+        report.fault(f"scope {scope} has counters but no rows")
     return report
 
 
@@ -107,14 +108,18 @@ def _recount(report: Report, organization: int, counted: _Counted, progress: Cal
         if not rows:
             return
         for row in rows:
-            execution = execution_of(row)
-            key, cell = (row[9], row[0]), row[3]
+            last = key = (row[9], row[0])
+            try:
+                execution = execution_of(row)
+            except (ValueError, LookupError, msgspec.MsgspecError) as error:
+                report.fault(f"execution {row[4]} cannot be read: {type(error).__name__}: {error}")
+                continue
+            cell = row[3]
             if kind_of(cell) is not execution.kind:
                 report.fault(f"execution {execution.id}: its cell is not that of a {execution.kind}")
             for scope in (-organization, execution.account):
                 counted.scopes.setdefault(scope, []).append((key, cell))
             daily.collect(counted.days, execution.account, cell, execution.created_at_us, execution.detail)
-            last = key
         report.executions += len(rows)
         progress(report.executions)
 

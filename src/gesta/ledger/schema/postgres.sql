@@ -1,0 +1,180 @@
+CREATE TABLE access_settings (
+  id smallint NOT NULL,
+  signing_key bytea NOT NULL,
+  CONSTRAINT access_settings_id_check CHECK ((id = 1)),
+  CONSTRAINT access_settings_pkey PRIMARY KEY (id)
+);
+CREATE TABLE accounts (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  organization bigint NOT NULL,
+  name text NOT NULL,
+  name_key text NOT NULL,
+  type text NOT NULL,
+  environment text NOT NULL,
+  time_zone text NOT NULL,
+  currency text NOT NULL,
+  server_name text NOT NULL,
+  created_at_us bigint NOT NULL,
+  CONSTRAINT accounts_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
+  CONSTRAINT accounts_organization_type_environment_name_key_key UNIQUE (organization, type, environment, name_key),
+  CONSTRAINT accounts_pkey PRIMARY KEY (id)
+);
+CREATE TABLE audit (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  organization bigint NOT NULL,
+  at_us bigint NOT NULL,
+  identity text NOT NULL,
+  action text NOT NULL,
+  subject text NOT NULL,
+  data text NOT NULL,
+  CONSTRAINT audit_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
+  CONSTRAINT audit_pkey PRIMARY KEY (id)
+);
+CREATE INDEX audit_by_organization ON audit USING btree (organization, id);
+CREATE TABLE credentials (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  organization bigint NOT NULL,
+  identity_id bigint NOT NULL,
+  type text NOT NULL,
+  hint text NOT NULL,
+  label text NOT NULL,
+  scopes text NOT NULL,
+  environment text,
+  secret_hash bytea,
+  username text,
+  password_hash text,
+  created_at_us bigint NOT NULL,
+  last_used_at_us bigint,
+  revoked_at_us bigint,
+  CONSTRAINT credentials_identity_id_fkey FOREIGN KEY (identity_id) REFERENCES identities(id),
+  CONSTRAINT credentials_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
+  CONSTRAINT credentials_pkey PRIMARY KEY (id),
+  CONSTRAINT credentials_secret_hash_key UNIQUE (secret_hash)
+);
+CREATE INDEX credentials_by_organization ON credentials USING btree (organization, id);
+CREATE INDEX credentials_by_username ON credentials USING btree (username, id) WHERE (username IS NOT NULL);
+CREATE UNIQUE INDEX credentials_live_username ON credentials USING btree (username) WHERE ((username IS NOT NULL) AND (revoked_at_us IS NULL));
+CREATE TABLE days (
+  organization bigint NOT NULL,
+  day bigint NOT NULL,
+  account bigint NOT NULL,
+  cell bigint NOT NULL,
+  currency text NOT NULL,
+  n bigint NOT NULL,
+  quantity text NOT NULL,
+  volume text NOT NULL,
+  fees text NOT NULL,
+  pnl text NOT NULL,
+  CONSTRAINT days_pkey PRIMARY KEY (organization, day, account, cell, currency)
+) WITH (fillfactor=70);
+CREATE TABLE events (
+  eid bigint NOT NULL,
+  rid bigint NOT NULL,
+  at bigint NOT NULL,
+  recorded_at bigint NOT NULL,
+  type text NOT NULL,
+  level bigint NOT NULL,
+  from_status bigint,
+  to_status bigint,
+  title text NOT NULL,
+  message text NOT NULL,
+  data bytea,
+  CONSTRAINT events_pkey PRIMARY KEY (eid)
+);
+CREATE INDEX events_of_execution ON events USING btree (rid, eid);
+CREATE TABLE executions (
+  rid bigint NOT NULL,
+  organization bigint NOT NULL,
+  account bigint NOT NULL,
+  cell bigint NOT NULL,
+  key bigint NOT NULL,
+  id text NOT NULL,
+  external_id text,
+  origin text NOT NULL,
+  name text NOT NULL,
+  search text,
+  parent_id text,
+  created_at bigint NOT NULL,
+  started_at bigint,
+  finished_at bigint,
+  updated_at bigint NOT NULL,
+  recorded_at bigint NOT NULL,
+  version bigint NOT NULL,
+  seq bigint NOT NULL,
+  content bytea NOT NULL,
+  body bytea NOT NULL,
+  CONSTRAINT executions_pkey PRIMARY KEY (rid)
+) WITH (fillfactor=90);
+CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
+CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
+CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE TABLE identities (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  organization bigint NOT NULL,
+  name text NOT NULL,
+  created_at_us bigint NOT NULL,
+  CONSTRAINT identities_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
+  CONSTRAINT identities_organization_name_key UNIQUE (organization, name),
+  CONSTRAINT identities_pkey PRIMARY KEY (id)
+);
+CREATE TABLE organizations (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  public_id text NOT NULL,
+  name text NOT NULL,
+  name_key text NOT NULL,
+  created_at_us bigint NOT NULL,
+  CONSTRAINT organizations_name_key_key UNIQUE (name_key),
+  CONSTRAINT organizations_pkey PRIMARY KEY (id),
+  CONSTRAINT organizations_public_id_key UNIQUE (public_id)
+);
+CREATE TABLE refs (
+  organization bigint NOT NULL,
+  key bigint NOT NULL,
+  value text NOT NULL,
+  created_at bigint NOT NULL,
+  rid bigint NOT NULL,
+  CONSTRAINT refs_pkey PRIMARY KEY (organization, key, value, created_at, rid)
+);
+CREATE TABLE schema_migrations (
+  component text NOT NULL,
+  number bigint NOT NULL,
+  name text NOT NULL,
+  checksum text NOT NULL,
+  CONSTRAINT schema_migrations_pkey PRIMARY KEY (component, number)
+);
+CREATE TABLE scopes (
+  scope bigint NOT NULL,
+  path text NOT NULL,
+  CONSTRAINT scopes_pkey PRIMARY KEY (scope)
+) WITH (fillfactor=50);
+CREATE TABLE sessions (
+  id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
+  organization bigint NOT NULL,
+  account_id bigint NOT NULL,
+  credential_id bigint NOT NULL,
+  token_id text NOT NULL,
+  issued_at_s bigint NOT NULL,
+  expires_at_s bigint NOT NULL,
+  refresh_expires_at_s bigint NOT NULL,
+  revoked_at_us bigint,
+  CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id),
+  CONSTRAINT sessions_credential_id_fkey FOREIGN KEY (credential_id) REFERENCES credentials(id),
+  CONSTRAINT sessions_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
+  CONSTRAINT sessions_pkey PRIMARY KEY (id),
+  CONSTRAINT sessions_token_id_key UNIQUE (token_id)
+);
+CREATE INDEX sessions_by_account ON sessions USING btree (account_id, credential_id, id);
+CREATE TABLE streams (
+  organization bigint NOT NULL,
+  seq bigint NOT NULL,
+  CONSTRAINT streams_pkey PRIMARY KEY (organization)
+) WITH (fillfactor=50);
+CREATE TABLE tallies (
+  scope bigint NOT NULL,
+  level bigint NOT NULL,
+  cell bigint NOT NULL,
+  lo_at bigint NOT NULL,
+  lo_rid bigint NOT NULL,
+  n bigint NOT NULL,
+  CONSTRAINT tallies_pkey PRIMARY KEY (scope, level, cell, lo_at, lo_rid)
+) WITH (fillfactor=70);

@@ -1,0 +1,151 @@
+CREATE TABLE access_settings (
+  id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
+  signing_key BLOB NOT NULL
+) STRICT;
+CREATE TABLE accounts (
+  id INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations (id),
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL,
+  type TEXT NOT NULL,
+  environment TEXT NOT NULL,
+  time_zone TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  server_name TEXT NOT NULL,
+  created_at_us INTEGER NOT NULL,
+  UNIQUE (organization, type, environment, name_key)
+) STRICT;
+CREATE TABLE audit (
+  id INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations (id),
+  at_us INTEGER NOT NULL,
+  identity TEXT NOT NULL,
+  action TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  data TEXT NOT NULL
+) STRICT;
+CREATE INDEX audit_by_organization ON audit (organization, id);
+CREATE TABLE credentials (
+  id INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations (id),
+  identity_id INTEGER NOT NULL REFERENCES identities (id),
+  type TEXT NOT NULL,
+  hint TEXT NOT NULL,
+  label TEXT NOT NULL,
+  scopes TEXT NOT NULL,
+  environment TEXT,
+  secret_hash BLOB UNIQUE,
+  username TEXT,
+  password_hash TEXT,
+  created_at_us INTEGER NOT NULL,
+  last_used_at_us INTEGER,
+  revoked_at_us INTEGER
+) STRICT;
+CREATE INDEX credentials_by_organization ON credentials (organization, id);
+CREATE INDEX credentials_by_username ON credentials (username, id) WHERE username IS NOT NULL;
+CREATE UNIQUE INDEX credentials_live_username ON credentials (username)
+  WHERE username IS NOT NULL AND revoked_at_us IS NULL;
+CREATE TABLE days (
+  organization INTEGER NOT NULL,
+  day INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  cell INTEGER NOT NULL,
+  currency TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  quantity TEXT NOT NULL,
+  volume TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  pnl TEXT NOT NULL,
+  PRIMARY KEY (organization, day, account, cell, currency)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE events (
+  eid INTEGER NOT NULL PRIMARY KEY,
+  rid INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  type TEXT NOT NULL,
+  level INTEGER NOT NULL,
+  from_status INTEGER,
+  to_status INTEGER,
+  title TEXT NOT NULL,
+  message TEXT NOT NULL,
+  data BLOB
+) STRICT;
+CREATE INDEX events_of_execution ON events (rid, eid);
+CREATE TABLE executions (
+  rid INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  cell INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  external_id TEXT,
+  origin TEXT NOT NULL,
+  name TEXT NOT NULL,
+  search TEXT,
+  parent_id TEXT,
+  created_at INTEGER NOT NULL,
+  started_at INTEGER,
+  finished_at INTEGER,
+  updated_at INTEGER NOT NULL,
+  recorded_at INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  seq INTEGER NOT NULL,
+  content BLOB NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
+CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
+CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
+CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE TABLE identities (
+  id INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations (id),
+  name TEXT NOT NULL,
+  created_at_us INTEGER NOT NULL,
+  UNIQUE (organization, name)
+) STRICT;
+CREATE TABLE organizations (
+  id INTEGER PRIMARY KEY,
+  public_id TEXT NOT NULL UNIQUE,
+  name TEXT NOT NULL,
+  name_key TEXT NOT NULL UNIQUE,
+  created_at_us INTEGER NOT NULL
+) STRICT;
+CREATE TABLE refs (
+  organization INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  value TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  rid INTEGER NOT NULL,
+  PRIMARY KEY (organization, key, value, created_at, rid)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE schema_migrations (component TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (component, number)) STRICT;
+CREATE TABLE scopes (
+  scope INTEGER NOT NULL PRIMARY KEY,
+  path TEXT NOT NULL
+) STRICT;
+CREATE TABLE sessions (
+  id INTEGER PRIMARY KEY,
+  organization INTEGER NOT NULL REFERENCES organizations (id),
+  account_id INTEGER NOT NULL REFERENCES accounts (id),
+  credential_id INTEGER NOT NULL REFERENCES credentials (id),
+  token_id TEXT NOT NULL UNIQUE,
+  issued_at_s INTEGER NOT NULL,
+  expires_at_s INTEGER NOT NULL,
+  refresh_expires_at_s INTEGER NOT NULL,
+  revoked_at_us INTEGER
+) STRICT;
+CREATE INDEX sessions_by_account ON sessions (account_id, credential_id, id);
+CREATE TABLE streams (
+  organization INTEGER NOT NULL PRIMARY KEY,
+  seq INTEGER NOT NULL
+) STRICT;
+CREATE TABLE tallies (
+  scope INTEGER NOT NULL,
+  level INTEGER NOT NULL,
+  cell INTEGER NOT NULL,
+  lo_at INTEGER NOT NULL,
+  lo_rid INTEGER NOT NULL,
+  n INTEGER NOT NULL,
+  PRIMARY KEY (scope, level, cell, lo_at, lo_rid)
+) STRICT, WITHOUT ROWID;
