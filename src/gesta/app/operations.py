@@ -82,7 +82,7 @@ class Operations:
     async def _on_http(self, request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            allow = (error.headers or {}).get("Allow", "GET, HEAD")
+            allow = ", ".join(sorted((error.headers or {}).get("Allow", "GET, HEAD").split(", ")))
             response = self.render(request, MethodNotAllowed(f"This path allows {allow}."))
             response.headers["Allow"] = allow
             return response

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from operator import itemgetter
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from gesta.apis.common.errors import BodyTimeout
+from gesta.app.settings import LimitSettings
 from gesta.kernel.errors import CallerError, InvalidInput, TooLarge
 from gesta.kernel.ids import IdSource
 
@@ -19,6 +23,9 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+
+
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 class RequestIds:
@@ -38,8 +45,7 @@ class RequestIds:
         place = self._place
         self._place = place + 32
         digits = self._pool[place : place + 32]
-        variant = "89ab"[int(digits[16], 16) & 3]
-        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
 def client_request_id(value: bytes) -> str | None:
@@ -47,24 +53,50 @@ def client_request_id(value: bytes) -> str | None:
     return value.decode() if _SANE_ID.fullmatch(value) else None
 
 
-def defect(scope: Scope, query_bytes: int) -> CallerError | None:
-    """What makes this request's head unreadable: bytes that are not UTF-8, or NUL, in path, query or header; or a query
-    longer than `query_bytes`. None for every request that a dialect can be given."""
-    raw_path = scope.get("raw_path") or b""
-    if b"%" in raw_path and not _is_text(unquote_to_bytes(raw_path)):
-        return InvalidInput("The path is not valid UTF-8 text.", where="path")
-    query = scope["query_string"]
-    if query:
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """What the guards want of a request's head. `body_bytes` is the declared length, 0 when it is not declared, and -1
+    when there is no body; `defect` is what makes the head unreadable."""
+
+    body_bytes: int
+    client_id: str | None
+    defect: CallerError | None
+
+
+# A length that no body has: above every limit.
+_ENDLESS = 1 << 62
+_value_of = itemgetter(1)
+
+
+def read_head(scope: Scope, query_bytes: int) -> Head:
+    """Unreadable: bytes that are not UTF-8, or NUL, in path, query or header, and a query longer than `query_bytes`."""
+    headers = scope["headers"]
+    by_name = dict(headers)
+    length = by_name.get(b"content-length")
+    if length is not None:
+        body_bytes = int(length) if length.isdigit() and len(length) < 19 else _ENDLESS
+    else:
+        body_bytes = 0 if b"transfer-encoding" in by_name else -1
+    named = by_name.get(b"x-request-id")
+    client_id = None if named is None else client_request_id(named)
+    values = b"".join(map(_value_of, headers))
+    defect = None if values.isascii() and b"\0" not in values else _header_defect(headers)
+    raw_path, query = scope.get("raw_path"), scope["query_string"]
+    if "\0" in scope["path"] or (raw_path and b"%" in raw_path and not _is_text(unquote_to_bytes(raw_path))):
+        defect = InvalidInput("The path is not valid UTF-8 text, or holds a NUL character.", where="path")
+    elif query:
         if len(query) > query_bytes:
-            return InvalidInput(f"The query string is longer than {query_bytes} bytes.", where="query")
-        if (b"%" in query or not query.isascii() or b"\0" in query) and not _is_text(unquote_to_bytes(query)):
-            return InvalidInput("The query string is not valid UTF-8 text.", where="query")
-    if "\0" in scope["path"]:
-        return InvalidInput("The path holds a NUL character.", where="path")
-    for name, value in scope["headers"]:
-        if (not value.isascii() or b"\0" in value) and not _is_text(value):
+            defect = InvalidInput(f"The query string is longer than {query_bytes} bytes.", where="query")
+        elif (b"%" in query or not query.isascii() or b"\0" in query) and not _is_text(unquote_to_bytes(query)):
+            defect = InvalidInput("The query is not valid UTF-8 text, or holds a NUL character.", where="query")
+    return Head(body_bytes, client_id, defect)
+
+
+def _header_defect(headers: Iterable[tuple[bytes, bytes]]) -> CallerError | None:
+    for name, value in headers:
+        if not _is_text(value):
             shown = name.decode("latin-1")
-            return InvalidInput(f"The header {shown} is not valid UTF-8 text.", field=shown, where="header")
+            message = f"The header {shown} is not valid UTF-8 text, or holds a NUL character."
+            return InvalidInput(message, field=shown, where="header")
     return None
 
 
@@ -84,14 +116,14 @@ class GuardedBody:
 
     __slots__ = ("_deadline", "_declared", "_idle_s", "_left", "_limit", "_loop", "_receive", "_whole")
 
-    def __init__(self, receive: Receive, declared: int, limit: int, idle_s: float, total_s: float) -> None:
+    def __init__(self, receive: Receive, declared: int, limits: LimitSettings) -> None:
         self._receive = receive
         self._declared = declared
-        self._limit = limit
-        self._left = limit
-        self._idle_s = idle_s
+        self._limit = limits.body_bytes
+        self._left = limits.body_bytes
+        self._idle_s = limits.body_idle_timeout_s
         self._loop = asyncio.get_running_loop()
-        self._deadline = self._loop.time() + total_s
+        self._deadline = self._loop.time() + limits.body_timeout_s
         self._whole = False
 
     async def __call__(self) -> Message:

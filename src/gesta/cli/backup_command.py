@@ -40,19 +40,22 @@ def backup(
         raise InvalidInput(f"{destination} exists; --force replaces it.", where="arguments")
     if not destination.absolute().parent.is_dir():
         raise InvalidInput(f"The folder {destination.absolute().parent} does not exist.", where="arguments")
-    run(_dump(settings, destination) if settings.database.is_postgres else _copy(settings, destination))
+    if settings.database.is_postgres:
+        run(_dump(settings, destination))
+    else:
+        source = settings.database.sqlite_path
+        if not source.exists():
+            raise InvalidInput(f"There is no database at {source}; give --database or --config.", where="arguments")
+        if destination.exists() and destination.samefile(source):
+            raise InvalidInput("The destination is the database itself.", where="arguments")
+        run(_copy(source, destination))
     out.print(f"Wrote {destination} ({destination.stat().st_size:,} bytes).")
 
 
-async def _copy(settings: Settings, destination: Path) -> None:
-    path = settings.database.sqlite_path
-    if not path.exists():
-        raise InvalidInput(f"There is no database at {path}; give --database or --config.", where="arguments")
-    if destination.exists() and destination.samefile(path):
-        raise InvalidInput("The destination is the database itself.", where="arguments")
+async def _copy(source: Path, destination: Path) -> None:
     with Progress(console=err, transient=True, disable=not is_terminal()) as progress:
         task = progress.add_task("Copying", total=None)
-        await SqliteDatabase(path).backup(
+        await SqliteDatabase(source).backup(
             destination, lambda done, pages: progress.update(task, completed=done, total=pages)
         )
 

@@ -14,7 +14,7 @@ def register(app: typer.Typer) -> None:
 
 
 def migrate(config: ConfigOption = None, database: DatabaseOption = None) -> None:
-    """Bring the database's schema up to date. `gesta serve` does the same when it starts; doing it twice is harmless."""
+    """Bring the database's schema up to date, as `gesta serve` does when it starts. Doing it twice is harmless."""
     run(_migrate(settings_of(config, database)))
 
 

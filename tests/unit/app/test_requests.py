@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from gesta.apis.common.errors import BodyTimeout
-from gesta.app.requests import GuardedBody, RequestIds, client_request_id, defect
+from gesta.app.requests import GuardedBody, RequestIds, client_request_id, read_head
+from gesta.app.settings import LimitSettings
 from gesta.kernel.errors import InvalidInput, TooLarge
 from gesta.testing.fakes import SeededIds
 
@@ -27,7 +28,7 @@ def scope_of(raw_path: bytes = b"/x", query: bytes = b"", headers: list[tuple[by
     ],
 )
 def test_readable_heads_pass(scope: Any) -> None:
-    assert defect(scope, 100) is None
+    assert read_head(scope, 100).defect is None
 
 
 @pytest.mark.parametrize(
@@ -47,9 +48,26 @@ def test_readable_heads_pass(scope: Any) -> None:
     ],
 )
 def test_unreadable_heads_are_named(scope: Any, where: str) -> None:
-    found = defect(scope, 100)
+    found = read_head(scope, 100).defect
     assert isinstance(found, InvalidInput)
     assert found.where == where
+
+
+@pytest.mark.parametrize(
+    ("headers", "body_bytes", "client_id"),
+    [
+        ([(b"accept", b"*/*")], -1, None),
+        ([(b"content-length", b"12"), (b"x-request-id", b"mine")], 12, "mine"),
+        ([(b"transfer-encoding", b"chunked")], 0, None),
+        ([(b"content-length", b"12"), (b"transfer-encoding", b"chunked")], 12, None),
+        ([(b"content-length", b"0")], 0, None),
+        ([(b"content-length", b"9" * 400)], 1 << 62, None),
+        ([(b"content-length", b"-1")], 1 << 62, None),
+    ],
+)
+def test_what_the_head_says(headers: Any, body_bytes: int, client_id: str | None) -> None:
+    head = read_head(scope_of(headers=headers), 100)
+    assert (head.body_bytes, head.client_id, head.defect) == (body_bytes, client_id, None)
 
 
 def test_request_ids_are_distinct_version_4_uuids() -> None:
@@ -80,13 +98,18 @@ class Feed:
         return self.messages.pop(0)
 
 
+def guarded(feed: Any, declared: int, limit: int, idle_s: float, total_s: float) -> GuardedBody:
+    limits = LimitSettings(body_bytes=limit, body_idle_timeout_s=idle_s, body_timeout_s=total_s)
+    return GuardedBody(feed, declared, limits)
+
+
 def chunk(body: bytes, more: bool) -> dict[str, Any]:
     return {"type": "http.request", "body": body, "more_body": more}
 
 
 async def test_a_body_within_its_bounds_passes_unchanged_and_then_waits_without_a_limit() -> None:
     disconnect = {"type": "http.disconnect"}
-    receive = GuardedBody(Feed(chunk(b"abc", True), chunk(b"de", False), disconnect), 5, 5, 1, 1)
+    receive = guarded(Feed(chunk(b"abc", True), chunk(b"de", False), disconnect), 5, 5, 1, 1)
     assert await receive() == chunk(b"abc", True)
     assert await receive() == chunk(b"de", False)
     assert await receive() == disconnect
@@ -95,19 +118,19 @@ async def test_a_body_within_its_bounds_passes_unchanged_and_then_waits_without_
 async def test_a_declared_length_above_the_bound_is_refused_before_a_byte_is_read() -> None:
     feed = Feed(chunk(b"abc", False))
     with pytest.raises(TooLarge):
-        await GuardedBody(feed, 6, 5, 1, 1)()
+        await guarded(feed, 6, 5, 1, 1)()
     assert feed.messages
 
 
 async def test_an_undeclared_length_is_counted() -> None:
-    receive = GuardedBody(Feed(chunk(b"abc", True), chunk(b"def", True)), 0, 5, 1, 1)
+    receive = guarded(Feed(chunk(b"abc", True), chunk(b"def", True)), 0, 5, 1, 1)
     await receive()
     with pytest.raises(TooLarge):
         await receive()
 
 
 async def test_a_body_that_stalls_is_given_up() -> None:
-    receive = GuardedBody(Feed(chunk(b"abc", True)), 10, 10, 0.01, 10)
+    receive = guarded(Feed(chunk(b"abc", True)), 10, 10, 0.01, 10)
     await receive()
     with pytest.raises(BodyTimeout):
         await receive()
@@ -118,7 +141,7 @@ async def test_a_body_that_trickles_is_given_up_at_the_total() -> None:
         await asyncio.sleep(0.01)
         return chunk(b"a", True)
 
-    receive = GuardedBody(trickle, 1000, 1000, 5, 0.05)
+    receive = guarded(trickle, 1000, 1000, 5, 0.05)
     for _ in range(1000):
         try:
             await receive()
