@@ -7,7 +7,15 @@ import sys
 import typer
 
 from gesta import __version__
-from gesta.cli import backup_command, demo_command, init_command, keys_command, migrate_command, serve_command
+from gesta.cli import (
+    backup_command,
+    demo_command,
+    init_command,
+    keys_command,
+    migrate_command,
+    serve_command,
+    verify_command,
+)
 from gesta.kernel.errors import CallerError, GestaError
 
 INTERRUPTED = 130
@@ -23,7 +31,15 @@ def build_app() -> typer.Typer:
         add_completion=False,
         rich_markup_mode="rich",
     )
-    for module in (demo_command, init_command, keys_command, serve_command, migrate_command, backup_command):
+    for module in (
+        demo_command,
+        init_command,
+        keys_command,
+        serve_command,
+        migrate_command,
+        backup_command,
+        verify_command,
+    ):
         module.register(app)
     app.command("version", help="Print the version.")(_version)
     return app
