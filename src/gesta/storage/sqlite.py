@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,8 @@ T = TypeVar("T")
 GROUP_LIMIT = 256
 # 64 MB of WAL: measured 1.7-1.9 times the ingest rate of the default (storage.md §1b).
 CHECKPOINT_PAGES = 16_000
+# How long a write waits for one of another process (an import beside the server).
+BUSY_MS = 5_000
 # Older versions can corrupt the file when the WAL restarts.
 OLDEST_SAFE_SQLITE = (3, 51, 3)
 
@@ -85,7 +87,7 @@ class SqliteDatabase:
             await asyncio.to_thread(self._pool.shutdown)
         for connection in (self._reader, *self._scanners):
             if connection is not None:
-                connection.close()
+                _close(connection)
         self._reader = None
         self._scanners.clear()
         self._local = threading.local()
@@ -119,19 +121,13 @@ class SqliteDatabase:
     def _backup(self, destination: Path, progress: Callable[[int, int], None]) -> None:
         partial = destination.with_name(destination.name + ".partial")
         partial.unlink(missing_ok=True)
-        with _translated():
-            source = _open(self.path, readonly=True)
-            target = apsw.Connection(str(partial))
-            # An open read transaction pins the snapshot, so that writers cannot make the copy start again.
-            source.execute("BEGIN")
-            source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            with target.backup("main", source, "main") as copy:
-                while not copy.done:
-                    copy.step(2000)
-                    progress(copy.page_count - copy.remaining, copy.page_count)
-            source.close()
-            target.execute("PRAGMA journal_mode=DELETE").fetchall()
-            target.close()
+        try:
+            with _translated():
+                _copy(self.path, partial, progress)
+        except BaseException:
+            # What the copy holds would keep a full disk full.
+            partial.unlink(missing_ok=True)
+            raise
         partial.replace(destination)
 
     def _scan(self, program: ProgramFactory[T]) -> T:
@@ -159,9 +155,8 @@ class SqliteDatabase:
         try:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
-            # The next start finds everything in the WAL file.
             log.warning("storage.checkpoint_failed", error=str(error))
-        connection.close()
+        _close(connection)
 
     def _tell(self, group: list[_Job]) -> None:
         loop = self._loop
@@ -172,7 +167,7 @@ class SqliteDatabase:
 def _open(path: Path, *, readonly: bool = False) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (0 if readonly else apsw.SQLITE_OPEN_CREATE)
     connection = apsw.Connection(str(path), flags=flags, statementcachesize=256)
-    connection.set_busy_timeout(10_000)
+    connection.set_busy_timeout(BUSY_MS)
     # Each pragma is executed alone: apsw stops a script at the first statement that returns a row.
     for pragma in (
         "journal_mode=WAL",
@@ -186,6 +181,30 @@ def _open(path: Path, *, readonly: bool = False) -> apsw.Connection:
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def _close(connection: apsw.Connection) -> None:
+    try:
+        connection.close()
+    except apsw.Error as error:
+        # The last connection checkpoints once more. The next start finds in the WAL file what that could not move.
+        log.warning("storage.checkpoint_failed", error=str(error))
+
+
+def _copy(path: Path, destination: Path, progress: Callable[[int, int], None]) -> None:
+    with ExitStack() as opened:
+        source = _open(path, readonly=True)
+        opened.callback(_close, source)
+        target = apsw.Connection(str(destination))
+        opened.callback(_close, target)
+        # An open read transaction pins the snapshot, so that writers cannot make the copy start again.
+        source.execute("BEGIN")
+        source.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        with target.backup("main", source, "main") as copy:
+            while not copy.done:
+                copy.step(2000)
+                progress(copy.page_count - copy.remaining, copy.page_count)
+        target.execute("PRAGMA journal_mode=DELETE").fetchall()
 
 
 def _run(connection: apsw.Connection, program: Program[T]) -> T:
