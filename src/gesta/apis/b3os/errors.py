@@ -13,7 +13,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.apis.common.errors import MethodNotAllowed, request_id_of, retry_after
+from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, request_id_of, retry_after
 from gesta.kernel.errors import (
     CallerError,
     Conflict,
@@ -54,6 +54,7 @@ CODES: dict[int, str] = {
     404002: "No such route.",
     404003: "No such account.",
     405001: "The path exists, the method does not; `Allow` lists those that do.",
+    408001: "The request body did not arrive in time.",
     409001: "The record's state forbids the change.",
     413001: "The request is too large.",
     429001: "More requests than the limit of this token; `Retry-After` says when.",
@@ -93,6 +94,7 @@ TABLE: tuple[tuple[type[GestaError], Callable[[GestaError], int]], ...] = (
     (Forbidden, lambda error: 403002 if error.details.get("header") else 403001),
     (NotFound, lambda error: _CODE_OF_MISSING.get(getattr(error, "what", ""), 404002)),
     (MethodNotAllowed, lambda error: 405001),
+    (BodyTimeout, lambda error: 408001),
     (Conflict, lambda error: 409001),
     (TooLarge, lambda error: 413001),
     (RateLimited, lambda error: 429001),

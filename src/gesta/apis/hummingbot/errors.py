@@ -12,7 +12,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.apis.common.errors import MethodNotAllowed, retry_after
+from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, retry_after
 from gesta.kernel.errors import (
     CallerError,
     Conflict,
@@ -63,6 +63,7 @@ TABLE: tuple[tuple[type[GestaError], int, Callable[[GestaError], Any]], ...] = (
     (Forbidden, 403, _said),
     (NotFound, 404, _missing),
     (MethodNotAllowed, 405, lambda error: "Method Not Allowed"),
+    (BodyTimeout, 408, _said),
     (Conflict, 409, _said),
     (TooLarge, 413, _said),
     (InvalidInput, 422, _defects),
