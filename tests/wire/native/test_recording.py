@@ -10,7 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
+from gesta.access.model import AccountType
 from gesta.apis.common.services import Limits
+from tests.wire.native.house import House
 
 PATH = "/ledger/executions"
 NDJSON = {"Content-Type": "application/x-ndjson"}
@@ -360,3 +362,17 @@ async def test_large_numbers(client: httpx.AsyncClient, run: dict[str, Any]) -> 
         "b": -(2**63),
         "c": 1.5,
     }
+
+
+async def test_accounts_that_a_request_creates_get_its_time_zone(
+    house: House, client: httpx.AsyncClient, fill: dict[str, Any]
+) -> None:
+    fill["account"] = "Chicago-1"
+    zone = {"time_zone": "America/Chicago"}
+    assert (await client.post("/ledger/executions", json=[fill], params=zone)).status_code == 200
+    account = await house.access.account(1, "Chicago-1", AccountType.TRADING)
+    assert account is not None
+    assert account.time_zone == "America/Chicago"
+    for wrong in ("Mars/Olympus", "../etc/passwd", "x" * 100, ""):
+        answer = await client.post("/ledger/executions", json=[fill], params={"time_zone": wrong})
+        assert (answer.status_code, answer.json()["field"]) == (400, "time_zone"), wrong

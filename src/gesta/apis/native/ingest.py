@@ -43,12 +43,16 @@ Result = dict[str, Any]
 
 
 class Ingest:
-    """The rows of one request on their way into the ledger. `place` is `index` or `line`."""
+    """The rows of one request on their way into the ledger. `place` is `index` or `line`; `time_zone` is given to
+    accounts that the request creates."""
 
-    def __init__(self, services: Services, principal: Principal, dialect: str | None, place: str) -> None:
+    def __init__(
+        self, services: Services, principal: Principal, dialect: str | None, place: str, time_zone: str | None = None
+    ) -> None:
         self._services = services
         self._principal = principal
         self._place = place
+        self._time_zone = time_zone
         self._default_environment = principal.environment or Environment.PRODUCTION
         self._codec = None if dialect is None else services.vendor_codecs[dialect]
         self._accounts: dict[tuple[str, AccountType, Environment], Account] = {}
@@ -135,7 +139,9 @@ class Ingest:
             account = await self._services.access.account(principal.organization.id, *wanted)
             if account is None:
                 principal.require(_SCOPE_OF_ACCOUNT[decoded.account_type])
-                account = await self._services.access.ensure_account(principal.organization.id, *wanted)
+                account = await self._services.access.ensure_account(
+                    principal.organization.id, *wanted, time_zone=self._time_zone
+                )
         self._accounts[key] = account
         return account
 
@@ -160,7 +166,13 @@ class Ingest:
 
 
 async def post_executions(
-    request: Request, services: Services, principal: Principal, *, dialect: str | None, errors_only: bool
+    request: Request,
+    services: Services,
+    principal: Principal,
+    *,
+    dialect: str | None,
+    errors_only: bool,
+    time_zone: str | None = None,
 ) -> Response:
     """Answer the request. Raises the errors of the problem table."""
     if not (principal.allows(Scope.TRADE) or principal.allows(Scope.RUN)):
@@ -168,7 +180,7 @@ async def post_executions(
     if dialect is not None and dialect not in services.vendor_codecs:
         raise InvalidInput(f"This server reads no rows of {dialect}.", field="dialect", where="query")
     media_type = content_type(request, JSON, NDJSON)
-    ingest = Ingest(services, principal, dialect, "index" if media_type == JSON else "line")
+    ingest = Ingest(services, principal, dialect, "index" if media_type == JSON else "line", time_zone)
     wanted: Callable[[Result], bool] = _has_error if errors_only else _always
     if media_type == NDJSON:
         return await _post_lines(request, services, ingest, wanted)

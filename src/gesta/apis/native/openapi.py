@@ -123,7 +123,7 @@ def _body(schema: Schema, examples: Mapping[str, Any]) -> Schema:
 
 
 def _post_executions(dialects: Sequence[str]) -> Schema:
-    ingest = {"results": params.RESULTS}
+    ingest = {"results": params.RESULTS, "time_zone": params.TIME_ZONE}
     if dialects:
         ingest["dialect"] = params.word_param(dialects, "Rows are that vendor's own execution objects.")
     body = _body(

@@ -9,6 +9,7 @@ import enum
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -57,6 +58,15 @@ def _boolean(value: str, name: str) -> bool:
     if value not in ("true", "false"):
         raise InvalidInput(f"`{name}` is `true` or `false`, not {value[:64]!r}.", field=name, where="query")
     return value == "true"
+
+
+def _zone(value: str, name: str) -> str:
+    try:
+        return ZoneInfo(_text(value, name)[:65]).key
+    except (ValueError, OSError, KeyError):
+        raise InvalidInput(
+            f"`{name}` must be a time zone like America/Chicago, not {value[:64]!r}.", field=name, where="query"
+        ) from None
 
 
 def _word(*words: str) -> Callable[[str, str], str]:
@@ -210,6 +220,11 @@ EXPORT: dict[str, Param] = {
     "order": LIST["order"],
     **FILTERS,
 }
+TIME_ZONE = Param(
+    schema={"type": "string", "minLength": 1, "maxLength": 64, "examples": ["America/Chicago"]},
+    description="Time zone of accounts that this request creates; that of an existing account stays.",
+    parse=_zone,
+)
 RESULTS = word_param(["all", "errors"], "`errors` leaves `recorded` and `duplicate` rows out of the results.", "all")
 
 

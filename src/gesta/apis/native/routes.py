@@ -57,6 +57,7 @@ class Native:
                 sorted(services.vendor_codecs), "Rows are that vendor's own execution objects."
             ),
             "results": params.RESULTS,
+            "time_zone": params.TIME_ZONE,
         }
 
     async def _enter(self, request: Request, allowed: dict[str, params.Param]) -> tuple[Principal, dict[str, Any]]:
@@ -77,6 +78,7 @@ class Native:
                 principal,
                 dialect=given.get("dialect"),
                 errors_only=given["results"] == "errors",
+                time_zone=given.get("time_zone"),
             )
         principal, given = await self._enter(request, params.LIST)
         return _json(await self._reads.page(principal, given))
