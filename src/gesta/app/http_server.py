@@ -28,7 +28,17 @@ log = structlog.get_logger("gesta.server")
 _SWEEP_S = 1.0
 # Files that are not connections: the database, its readers, logs, the loop itself.
 _RESERVED_FILES = 64
-_ASCII_PRINTABLE = bytes(range(0x21, 0x7F)).decode()
+# Connections that were refused stay open for a moment, at most so many above the limit.
+_LINGER_S = 1.0
+_LINGERING = 32
+_ASCII = bytes(range(0x80)).decode()
+
+
+def _percent_encoded(data: bytes) -> bytes:
+    """The parser refuses a target that is not ASCII. Percent-encoded, what is UTF-8 is understood, and what is not
+    reaches the dialect, which says so in its own words."""
+    line, end, rest = data.partition(b"\r\n")
+    return data if line.isascii() else quote_from_bytes(line, safe=_ASCII).encode() + end + rest
 
 
 class GuardedProtocol(HttpToolsProtocol):
@@ -42,6 +52,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self.began_s: float | None = None
         self.in_head = True
         self.head_bytes = 0
+        self.refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -50,12 +61,14 @@ class GuardedProtocol(HttpToolsProtocol):
             self.refuse(Unavailable("The server has as many connections as it may.", retry_after_s=5))
 
     def data_received(self, data: bytes) -> None:
-        if self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
         if self.in_head:
+            if not self.head_bytes and not data.isascii():
+                data = _percent_encoded(data)
             self.head_bytes += len(data)
         super().data_received(data)
-        if self.in_head and self.head_bytes > self.guard.header_bytes and not self.transport.is_closing():
+        if self.in_head and self.head_bytes > self.guard.header_bytes and not self.refused:
             self.refuse(TooLarge(f"The request head is larger than {self.guard.header_bytes} bytes."))
 
     def on_message_begin(self) -> None:
@@ -66,9 +79,6 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self.in_head = False
         self.head_bytes = 0
-        if not self.url.isascii():
-            # uvicorn reads ASCII only; percent-encoded, the bytes reach the dialect, which can say what is wrong.
-            self.url = quote_from_bytes(self.url, safe=_ASCII_PRINTABLE).encode()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
@@ -102,7 +112,14 @@ class GuardedProtocol(HttpToolsProtocol):
             head += [name, b": ", value, b"\r\n"]
         head.append(b"connection: close\r\n\r\n")
         self.transport.write(b"".join(head) + bytes(response.body))
-        self.transport.close()
+        self.refused = True
+        self.began_s = None
+        if len(self.connections) > self.guard.max_connections + _LINGERING:
+            self.transport.close()
+            return
+        # Closing a socket with unread bytes resets it, and the client may lose the answer: read on for a moment.
+        self.transport.write_eof()
+        self.loop.call_later(_LINGER_S, self.transport.close)
 
 
 class Guard:

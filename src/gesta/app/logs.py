@@ -47,6 +47,7 @@ def configure(settings: LogSettings) -> None:
         logger.handlers = []
         logger.propagate = name != "uvicorn.access"
         logger.setLevel(logging.WARNING)
+        logger.filters = [_is_news]
 
 
 def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
@@ -55,6 +56,11 @@ def _to_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
 
 def _to_bytes(_logger: WrappedLogger, _method: str, event: Any) -> bytes:
     return str(event).encode("utf-8", "backslashreplace")
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """uvicorn says so of a WebSocket that was refused in words, and of an answer whose crash is logged already."""
+    return not str(record.msg).startswith("ASGI callable returned without completing")
 
 
 class _ToStructlog(logging.Handler):
