@@ -28,7 +28,7 @@ CONNECT_S = 5.0
 # A server that is there but silent (paused, cut off) is given up when it has not answered a statement for so long.
 # Writes may wait for another process's lock, and a scan or a migration may work for minutes.
 READ_PATIENCE_S = 5.0
-WRITE_PATIENCE_S = 10.0
+WRITE_PATIENCE_S = 8.0
 LONG_PATIENCE_S = 600.0
 
 log = structlog.get_logger("gesta.storage")
@@ -43,6 +43,8 @@ _OUT_OF_REACH = (
     asyncpg.CrashShutdownError,
     asyncpg.TooManyConnectionsError,
     asyncpg.QueryCanceledError,
+    # What the driver says when the server's farewell arrives between two statements.
+    asyncpg.InternalClientError,
 )
 _TRY_AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 # Refused for what the statement says: the fault of its program, not of those that share its transaction.
@@ -234,7 +236,8 @@ class _Undo(Exception):
 
 class _Watch:
     """Aborts a connection whose server is silent for `patience_s`: whatever waits on it fails at once. A cancelled
-    statement would instead wait for the server to confirm the cancellation."""
+    statement would instead wait for the server to confirm the cancellation. A connection that failed is not used again.
+    """
 
     __slots__ = ("_connection", "_loop", "_patience_s", "_timer", "_until_s")
 
@@ -249,8 +252,10 @@ class _Watch:
         self._timer = self._loop.call_at(self._until_s, self._look)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         self._timer.cancel()
+        if isinstance(error, _OUT_OF_REACH):
+            self._connection.terminate()
 
     def answered(self) -> None:
         """The server has answered: its time begins anew."""
