@@ -34,6 +34,8 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "FANOUT", 2)
     monkeypatch.setattr(walk, "NEAR", 3)
     monkeypatch.setattr(walk, "PROBE", 4)
+    monkeypatch.setattr(walk, "RARE", 6)
+    monkeypatch.setattr(walk, "MANY_COUNTERS", 2)
 
 
 def a_row(number: int, second: int, kind: Kind, account: int) -> NewExecution:
@@ -63,7 +65,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=batches, moves=moves, filters=st.lists(filters, min_size=1, max_size=8), page=st.integers(1, 9))
 def test_the_store_equals_the_model(
     batches: list[list[tuple[int, Kind, int]]],

@@ -139,7 +139,7 @@ def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, enc
         writes.refs.append((organization, REFERENCE_CODE[name], value, row.created_at_us, rid))
     if row.parent_id is not None:
         writes.refs.append((organization, REFERENCE_CODE["parent_id"], row.parent_id, row.created_at_us, rid))
-    entry = tree.Entry(row.created_at_us, rid, cell)
+    entry = (row.created_at_us, rid, cell)
     writes.entries[-organization].append(entry)
     writes.entries[row.account].append(entry)
     daily.collect(writes.days, row.account, cell, row.created_at_us, row.detail)

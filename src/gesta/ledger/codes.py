@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
+from functools import lru_cache
 
 from gesta.ledger.query import Filter
 from gesta.ledger.records import CORRELATIONS, Kind, Mode, Severity, Source, Status
@@ -50,12 +52,16 @@ MODE_CODE = {mode: code for code, mode in enumerate(MODES)}
 SEVERITY_CODE = {severity: code for code, severity in enumerate(SEVERITIES)}
 REFERENCE_CODE = {name: code for code, name in enumerate(REFERENCES)}
 
-# What a node of the counter tree counts besides single cells: every row, and every row of one kind.
+# What a node of the counter tree counts besides single cells: every row, those of one kind, those of one status.
 EVERY = -1
 
 
 def every_of_kind(kind_code: int) -> int:
     return -2 - kind_code
+
+
+def every_of_status(status_code: int) -> int:
+    return -100 - status_code
 
 
 def pack(kind: Kind, status: Status, source: Source, mode: Mode) -> int:
@@ -83,27 +89,42 @@ def mode_of(cell: int) -> Mode:
     return MODES[cell >> 10 & 1]
 
 
-def counted_as(cell: int) -> tuple[int, int, int]:
-    """The three counters that a row of this cell adds to in every node."""
-    return cell, EVERY, every_of_kind(cell & 3)
+def counted_as(cell: int) -> tuple[int, int, int, int]:
+    """The counters that a row of this cell adds to in every node."""
+    return cell, EVERY, every_of_kind(cell & 3), every_of_status(cell >> 2 & 15)
 
 
 def matches(query: Filter, cell: int) -> bool:
-    return (
-        (not query.kinds or kind_of(cell) in query.kinds)
-        and (not query.statuses or status_of(cell) in query.statuses)
-        and (not query.sources or source_of(cell) in query.sources)
-        and (not query.modes or mode_of(cell) in query.modes)
-    )
+    return cell in _matching(query.kinds, query.statuses, query.sources, query.modes)
 
 
-def counters_for(query: Filter, existing: Iterable[int]) -> list[int]:
-    """The fewest counters whose sum is the number of rows that match, of those that exist in the scope."""
-    if not (query.statuses or query.sources or query.modes):
-        if not query.kinds:
-            return [EVERY]
-        return [every_of_kind(KIND_CODE[kind]) for kind in query.kinds]
-    return [cell for cell in existing if cell >= 0 and matches(query, cell)]
+@lru_cache(maxsize=512)
+def _matching(
+    kinds: frozenset[Kind], statuses: frozenset[Status], sources: frozenset[Source], modes: frozenset[Mode]
+) -> frozenset[int]:
+    """The cells of a filter; the same few filters are asked again and again."""
+    words = itertools.product(kinds or KINDS, statuses or STATUSES, sources or SOURCES, modes or MODES)
+    return frozenset(pack(*word) for word in words)
+
+
+def matching_cells(query: Filter, existing: Iterable[int]) -> list[int]:
+    wanted = _matching(query.kinds, query.statuses, query.sources, query.modes)
+    return [cell for cell in existing if cell in wanted]
+
+
+def counters_for(chosen: list[int], existing: Iterable[int]) -> list[int]:
+    """The fewest counters whose sum counts exactly the rows of the chosen cells, of those that exist in the scope."""
+    cells = set(chosen)
+    others = {cell for cell in existing if cell >= 0} - cells
+    if not others:
+        return [EVERY]
+    kinds = {cell & 3 for cell in cells}
+    if not any(cell & 3 in kinds for cell in others):
+        return sorted(every_of_kind(kind) for kind in kinds)
+    statuses = {cell >> 2 & 15 for cell in cells}
+    if not any(cell >> 2 & 15 in statuses for cell in others):
+        return sorted(every_of_status(status) for status in statuses)
+    return sorted(chosen)
 
 
 assert set(REFERENCES) == {"parent_id", *CORRELATIONS}

@@ -28,11 +28,14 @@ def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool
             counted = yield from scanning.count(query, low, high)
     else:
         plan = yield from walk.plan(query)
-        rows = yield from walk.select(plan, low, high, offset=offset, limit=limit + 1, newest_first=newest_first)
-        if total:
-            counted = yield from walk.total_between(plan, low, high)
+        if total or offset:
+            span = yield from walk.span(plan, low, high)
+            counted = span.rows
+            rows = yield from walk.select(plan, span, offset=offset, limit=limit + 1, newest_first=newest_first)
+        else:
+            rows = yield from walk.first(plan, low, high, limit=limit + 1, newest_first=newest_first)
     found = [execution_of(row) for row in rows[:limit]]
-    return Page(rows=found, total=counted, has_more=len(rows) > limit)
+    return Page(rows=found, total=counted if total else None, has_more=len(rows) > limit)
 
 
 def count(query: Filter) -> Program[int]:
@@ -42,7 +45,8 @@ def count(query: Filter) -> Program[int]:
     if scanning.is_needed(query):
         return (yield from scanning.count(query, low, high))
     plan = yield from walk.plan(query)
-    return (yield from walk.total_between(plan, low, high))
+    span = yield from walk.span(plan, low, high)
+    return span.rows
 
 
 def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) -> Program[Slice]:
@@ -58,7 +62,7 @@ def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) ->
         rows = yield from scanning.select(query, low, high, offset=0, limit=limit + 1, newest_first=newest_first)
     else:
         plan = yield from walk.plan(query)
-        rows = yield from walk.select(plan, low, high, offset=0, limit=limit + 1, newest_first=newest_first)
+        rows = yield from walk.first(plan, low, high, limit=limit + 1, newest_first=newest_first)
     found = [execution_of(row) for row in rows[:limit]]
     cursor = Cursor(_created_at(rows[limit - 1]), rows[limit - 1][0]) if len(rows) > limit else None
     return Slice(rows=found, next=cursor)

@@ -1,10 +1,10 @@
 """The counter tree: exact totals and pages at any depth, for rows that may arrive late.
 
-The rows of a scope, in order of their key (event time, row id), are cut into blocks of about 512. Level 0 of `tallies`
-counts each block's rows: one counter for every row, one per kind, one per cell (kind, status, source, mode). Nodes of
-level 1 count up to 64 neighbouring blocks, and so on, until a level has at most 64 nodes. A node is named by its lowest
-key and reaches to the next one's; the lowest of a level reaches down without end. Level 99 is the root: the scope's
-totals, and under `TOP` the number of levels.
+The rows of a scope, in order of their key (event time, row id), are cut into blocks of about 128. Level 0 of `tallies`
+counts each block's rows: one counter for every row, one per kind, one per status, one per cell (kind, status, source,
+mode). Nodes of level 1 count up to 128 neighbouring blocks, and so on, until a level has at most 128 nodes. A node is
+named by its lowest key and reaches to the next one's; the lowest of a level reaches down without end. Level 99 is the
+root: the scope's totals, and under `TOP` the number of levels.
 
 Rows mostly come in order, so the newest node of each level is kept beside the tree (`Tail`): such a row costs no
 look-up. A late row is counted in the block whose range contains it; a block is cut when it has doubled, its neighbours
@@ -13,6 +13,7 @@ stay as they are. Everything happens in the transaction that changes the row, un
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -23,8 +24,8 @@ from gesta.ledger.codes import counted_as
 from gesta.ledger.statements import SQL, rows_sql
 from gesta.storage.program import Fetch, Many, Program
 
-BLOCK = 512
-FANOUT = 32
+BLOCK = 128
+FANOUT = 64
 ROOT = 99
 TOP = -9
 
@@ -60,16 +61,8 @@ class Tail(msgspec.Struct, array_like=True):
         return len(self.levels) - 2
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True, order=True):
-    """What the tree knows of a row."""
-
-    at: int
-    rid: int
-    cell: int
-
-    @property
-    def key(self) -> Key:
-        return self.at, self.rid
+# What the tree knows of a row: event time, row id, cell
+Entry = tuple[int, int, int]
 
 
 _tail_decoder = msgspec.json.Decoder(Tail)
@@ -90,8 +83,9 @@ def add(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[None]:
     """Count new rows, which are already in the table. `entries` in order of key."""
     deltas: Deltas = Counter()
     boundary = tail.levels[0].low
-    late = [entry for entry in entries if entry.key < boundary]
-    _append(tail, entries[len(late) :], deltas)
+    first = bisect_left(entries, boundary, key=lambda entry: entry[:2])
+    late = entries[:first]
+    _append(tail, entries[first:], deltas)
     swollen = yield from _insert(scope, tail, late, deltas)
     if tail.levels[0].count > 2 * BLOCK:
         swollen.append((tail.levels[0].low, tail.levels[0].count))
@@ -116,12 +110,17 @@ def move(scope: int, tail: Tail, key: Key, before: int, after: int) -> Program[N
             low = (rows[0][0], rows[0][1])
         lows.append((level, low))
     lows.append((ROOT, FIRST))
+    left = set(counted_as(before)) - set(counted_as(after))
+    entered = set(counted_as(after)) - set(counted_as(before))
     deltas: Deltas = Counter()
     for level, low in lows:
-        deltas[level, before, low] -= 1
-        deltas[level, after, low] += 1
+        for counter in left:
+            deltas[level, counter, low] -= 1
+        for counter in entered:
+            deltas[level, counter, low] += 1
     yield _put(scope, deltas)
-    yield Many(SQL["tally.drop_empty"], [(scope, level, before, *low) for level, low in lows])
+    empty = sorted((scope, level, counter, *low) for level, low in lows for counter in left)
+    yield Many(SQL["tally.drop_empty"], empty)
 
 
 def _put(scope: int, deltas: Deltas) -> Many:
@@ -137,8 +136,8 @@ def _append(tail: Tail, entries: Sequence[Entry], deltas: Deltas) -> None:
     block = levels[0]
     newest = tail.newest
     cells: Counter[int] = Counter()
-    for entry in entries:
-        key = (entry.at, entry.rid)
+    for at, rid, cell in entries:
+        key = (at, rid)
         if key > newest:
             newest = key
             if block.count >= BLOCK:
@@ -147,7 +146,7 @@ def _append(tail: Tail, entries: Sequence[Entry], deltas: Deltas) -> None:
                 _open(levels, 0, key)
                 block = levels[0]
         block.count += 1
-        cells[entry.cell] += 1
+        cells[cell] += 1
     _spread(tail, cells, deltas)
     tail.newest = newest
 
@@ -175,11 +174,11 @@ def _insert(scope: int, tail: Tail, late: Sequence[Entry], deltas: Deltas) -> Pr
     """Count late rows where they belong. Returns the blocks that have doubled, with their row counts."""
     if not late:
         return []
-    placed = yield from _locate(scope, 0, [entry.key for entry in late])
+    placed = yield from _locate(scope, 0, [(at, rid) for at, rid, _ in late])
     blocks: dict[Key, Counter[int]] = {}
     rows_of: dict[Key, int] = {}
-    for entry, (low, rows) in zip(late, placed, strict=True):
-        blocks.setdefault(low, Counter())[entry.cell] += 1
+    for (_, _, cell), (low, rows) in zip(late, placed, strict=True):
+        blocks.setdefault(low, Counter())[cell] += 1
         rows_of[low] = rows
     for level in range(tail.top + 1):
         nodes = placed_at = list(blocks)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gesta.kernel.json import encode_json
-from gesta.ledger.codes import EVERY, counters_for, matches
+from gesta.ledger.codes import EVERY, counters_for, matching_cells
 from gesta.ledger.query import Filter
 from gesta.ledger.statements import SQL, rows_sql
-from gesta.ledger.tree import BLOCK, END, FIRST, TOP, Key
+from gesta.ledger.tree import END, FIRST, TOP, Key
 from gesta.storage.program import Fetch, Program, Row
 
 # Up to this offset a plain OFFSET over the index is cheaper than a walk.
-NEAR = 2 * BLOCK
-# How many index entries a filtered first page may look at before it asks the tree.
+NEAR = 512
+# How many index entries a filtered page near an end may look at before it asks the tree.
 PROBE = 512
+# So few matching rows are found by listing the blocks that hold any.
+RARE = 1024
+# With more counters than this the database adds up; with fewer it is cheaper done here.
+MANY_COUNTERS = 6
 
 
 class Plan(NamedTuple):
@@ -27,6 +32,19 @@ class Plan(NamedTuple):
     total: int
 
 
+class Span(NamedTuple):
+    """A key range, and the ranks of its ends among the matching rows."""
+
+    low: Key
+    high: Key
+    below: int
+    upto: int
+
+    @property
+    def rows(self) -> int:
+        return max(0, self.upto - self.below)
+
+
 class Node(NamedTuple):
     low: Key
     high: Key
@@ -35,22 +53,47 @@ class Node(NamedTuple):
 
 def plan(query: Filter) -> Program[Plan]:
     scope = -query.organization if query.account is None else query.account
+    if not (query.kinds or query.statuses or query.sources or query.modes):
+        rows = yield Fetch(SQL["tally.total"], (scope,))
+        root = {row[0]: row[1] for row in rows}
+        return Plan(scope, root.get(TOP, 0), [EVERY], None, root.get(EVERY, 0))
     rows = yield Fetch(SQL["tally.root"], (scope,))
-    root: dict[int, int] = dict(rows)  # type: ignore[arg-type]
-    cells = [cell for cell in root if cell >= 0 and matches(query, cell)]
+    root = {row[0]: row[1] for row in rows}
+    cells = matching_cells(query, root)
     total = sum(root[cell] for cell in cells)
+    top = root.get(TOP, 0)
     if total == root.get(EVERY, 0):
-        return Plan(scope, root.get(TOP, 0), [EVERY], None, total)
-    return Plan(scope, root.get(TOP, 0), counters_for(query, root), encode_json(cells).decode(), total)
+        return Plan(scope, top, [EVERY], None, total)
+    return Plan(scope, top, counters_for(cells, root), encode_json(cells).decode(), total)
+
+
+def span(plan: Plan, low: Key, high: Key) -> Program[Span]:
+    upto = yield from rank(plan, high)
+    below = yield from rank(plan, low)
+    return Span(low, high, below, upto)
 
 
 def children(plan: Plan, level: int, low: Key, high: Key) -> Program[list[Node]]:
     """The nodes of a level in [low, high), oldest first. The counter of every row names them all."""
-    counters = sorted({EVERY, *plan.counters})
-    rows = yield Fetch(SQL["tally.children"], (plan.scope, level, *low, *high, encode_json(counters).decode()))
-    lows = [(row[0], row[1]) for row in rows]
-    column = 2 if plan.cells is None else 3
-    return [Node(start, end, row[column]) for start, end, row in zip(lows, [*lows[1:], high], rows, strict=True)]
+    parameters = (plan.scope, level, *low, *high)
+    if plan.cells is None:
+        rows = yield Fetch(SQL["tally.nodes"], (*parameters, 1 << 40))
+        matching = {(at, rid): count for at, rid, count in rows}
+        lows = list(matching)
+    else:
+        counters = encode_json([EVERY, *plan.counters]).decode()
+        if len(plan.counters) > MANY_COUNTERS:
+            rows = yield Fetch(SQL["tally.children"], (*parameters, counters))
+            matching = {(at, rid): count for at, rid, count in rows}
+            lows = list(matching)
+        else:
+            rows = yield Fetch(SQL["tally.of_counters"], (*parameters, counters))
+            lows = [(at, rid) for at, rid, counter, _ in rows if counter == EVERY]
+            matching = dict.fromkeys(lows, 0)
+            for at, rid, counter, count in rows:
+                if counter != EVERY:
+                    matching[at, rid] += count
+    return [Node(start, end, matching[start]) for start, end in zip(lows, [*lows[1:], high], strict=True)]
 
 
 def rank(plan: Plan, key: Key) -> Program[int]:
@@ -73,6 +116,96 @@ def rank(plan: Plan, key: Key) -> Program[int]:
         statement, value = rows_sql(plan.scope, "count_in_cells")
         rows = yield Fetch(statement, (value, *low, *key, plan.cells))
     return passed + int(rows[0][0])
+
+
+def first(plan: Plan, low: Key, high: Key, *, limit: int, newest_first: bool) -> Program[list[Row]]:
+    """The first `limit` matching rows of a key range from the chosen end."""
+    if limit <= 0 or plan.total == 0:
+        return []
+    direction = "newest" if newest_first else "oldest"
+    if plan.cells is None:
+        statement, value = rows_sql(plan.scope, f"first_{direction}")
+        return (yield Fetch(statement, (value, *low, *high, limit)))
+    rows, complete = yield from _probe(plan, low, high, 0, limit, direction)
+    if complete:
+        return rows
+    found = yield from span(plan, low, high)
+    return (yield from select(plan, found, offset=0, limit=limit, newest_first=newest_first, probe=False))
+
+
+def select(
+    plan: Plan, span: Span, *, offset: int, limit: int, newest_first: bool, probe: bool = True
+) -> Program[list[Row]]:
+    """Up to `limit` matching rows of a span, after `offset` of them from the chosen end."""
+    limit = min(limit, span.rows - offset)
+    if limit <= 0:
+        return []
+    beyond = span.rows - offset - limit
+    if beyond < offset:
+        # The page lies nearer to the other end: take it from there, and turn it round.
+        rows = yield from _select(plan, span, beyond, limit, not newest_first, probe)
+        return rows[::-1]
+    return (yield from _select(plan, span, offset, limit, newest_first, probe))
+
+
+def _select(plan: Plan, span: Span, offset: int, limit: int, newest_first: bool, probe: bool) -> Program[list[Row]]:
+    direction = "newest" if newest_first else "oldest"
+    low, high = span.low, span.high
+    if plan.cells is None and offset <= NEAR:
+        if offset == 0:
+            statement, value = rows_sql(plan.scope, f"first_{direction}")
+            return (yield Fetch(statement, (value, *low, *high, limit)))
+        statement, value = rows_sql(plan.scope, direction)
+        return (yield Fetch(statement, (value, *low, *high, limit, offset)))
+    if plan.cells is not None and probe and offset <= PROBE // 4:
+        rows, complete = yield from _probe(plan, low, high, offset, limit, direction)
+        if complete:
+            return rows
+    skip = offset + (plan.total - span.upto if newest_first else span.below)
+    if plan.cells is not None and plan.total <= RARE:
+        return (yield from _pick(plan, skip, limit, newest_first))
+    return (yield from _collect(plan, _Walk(plan, skip, newest_first), limit, direction))
+
+
+def _probe(plan: Plan, low: Key, high: Key, offset: int, limit: int, direction: str) -> Program[tuple[list[Row], bool]]:
+    """Try the first rows of the range: mostly the matching ones are not rare. `complete` says whether that was all."""
+    statement, value = rows_sql(plan.scope, f"probe_{direction}")
+    rows = yield Fetch(statement, (value, *low, *high, limit, offset, plan.cells, PROBE))
+    if len(rows) == limit:
+        return rows, True
+    statement, value = rows_sql(plan.scope, "probed")
+    seen = yield Fetch(statement, (value, *low, *high, PROBE))
+    return rows, seen[0][0] < PROBE
+
+
+def _pick(plan: Plan, skip: int, limit: int, newest_first: bool) -> Program[list[Row]]:
+    """The rows of a rare filter: list the blocks that hold any, and read those that the page needs in one statement."""
+    counters = encode_json(plan.counters).decode()
+    rows = yield Fetch(SQL["tally.of_counters"], (plan.scope, 0, *FIRST, *END, counters))
+    blocks: dict[Key, int] = {}
+    for at, rid, _, count in rows:
+        blocks[at, rid] = blocks.get((at, rid), 0) + count
+    needed: list[Key] = []
+    held = 0
+    for low in sorted(blocks, reverse=newest_first):
+        if not needed and skip >= blocks[low]:
+            skip -= blocks[low]
+            continue
+        needed.append(low)
+        held += blocks[low]
+        if held >= skip + limit:
+            break
+    bounds = yield from _bounds(plan.scope, sorted(needed))
+    statement, value = rows_sql(plan.scope, "picked_newest" if newest_first else "picked_oldest")
+    return (yield Fetch(statement, (value, encode_json(bounds).decode(), plan.cells, limit, skip)))
+
+
+def _bounds(scope: int, lows: Sequence[Key]) -> Program[list[tuple[int, int, int, int]]]:
+    """The ranges of these blocks: each reaches to the next block."""
+    listed = encode_json([[at, rid] for at, rid in lows]).decode()
+    rows = yield Fetch(SQL["tally.ends"], (scope, listed))
+    ends = {(at, rid): (end_at, end_rid) for at, rid, end_at, end_rid in rows if end_at is not None}
+    return [(*low, *ends.get(low, END)) for low in lows]
 
 
 class _Walk:
@@ -106,38 +239,6 @@ class _Walk:
         return None
 
 
-def select(plan: Plan, low: Key, high: Key, *, offset: int, limit: int, newest_first: bool) -> Program[list[Row]]:
-    """Up to `limit` matching rows with keys in [low, high), after `offset` of them from the chosen end."""
-    if limit <= 0 or plan.total == 0 or offset >= plan.total:
-        return []
-    direction = "newest" if newest_first else "oldest"
-    if plan.cells is None and offset <= NEAR:
-        statement, value = rows_sql(plan.scope, direction)
-        return (yield Fetch(statement, (value, *low, *high, limit, offset)))
-    if plan.cells is not None and offset <= PROBE // 4:
-        rows, complete = yield from _probe(plan, low, high, offset, limit, direction)
-        if complete:
-            return rows
-    upper = yield from rank(plan, high)
-    lower = yield from rank(plan, low)
-    limit = min(limit, upper - lower - offset)
-    if limit <= 0:
-        return []
-    skip = offset + (plan.total - upper if newest_first else lower)
-    return (yield from _collect(plan, _Walk(plan, skip, newest_first), limit, direction))
-
-
-def _probe(plan: Plan, low: Key, high: Key, offset: int, limit: int, direction: str) -> Program[tuple[list[Row], bool]]:
-    """Try the first rows of the range: mostly the matching ones are not rare. `complete` says whether that was all."""
-    statement, value = rows_sql(plan.scope, f"probe_{direction}")
-    rows = yield Fetch(statement, (value, *low, *high, limit, offset, plan.cells, PROBE))
-    if len(rows) == limit:
-        return rows, True
-    statement, value = rows_sql(plan.scope, "probed")
-    seen = yield Fetch(statement, (value, *low, *high, PROBE))
-    return rows, seen[0][0] < PROBE
-
-
 def _collect(plan: Plan, walk: _Walk, limit: int, direction: str) -> Program[list[Row]]:
     found: list[Row] = []
     while len(found) < limit:
@@ -160,9 +261,3 @@ def bounds_of(query: Filter) -> tuple[Key, Key]:
     low = FIRST if query.created_from_us is None else (query.created_from_us, 0)
     high = END if query.created_to_us is None else (query.created_to_us, 0)
     return low, high
-
-
-def total_between(plan: Plan, low: Key, high: Key) -> Program[int]:
-    upper = yield from rank(plan, high)
-    lower = yield from rank(plan, low)
-    return max(0, upper - lower)

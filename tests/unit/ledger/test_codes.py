@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 from gesta.ledger import codes
 from gesta.ledger.query import Filter
@@ -47,7 +48,15 @@ def test_cells_pack_and_unpack() -> None:
 
 def test_the_fewest_counters_that_add_up() -> None:
     cells = [codes.pack(kind, status, Source.API, Mode.ASYNC) for kind in Kind for status in Status]
-    assert codes.counters_for(Filter(organization=1), cells) == [codes.EVERY]
-    assert codes.counters_for(Filter(organization=1, kinds=frozenset({Kind.RUN})), cells) == [codes.every_of_kind(2)]
-    one = Filter(organization=1, kinds=frozenset({Kind.RUN}), statuses=frozenset({Status.FAILED}))
-    assert codes.counters_for(one, cells) == [codes.pack(Kind.RUN, Status.FAILED, Source.API, Mode.ASYNC)]
+
+    def counters(**conditions: Any) -> list[int]:
+        return codes.counters_for(codes.matching_cells(Filter(organization=1, **conditions), cells), cells)
+
+    assert counters() == [codes.EVERY]
+    assert counters(sources=frozenset({Source.API})) == [codes.EVERY]
+    assert counters(kinds=frozenset({Kind.RUN})) == [codes.every_of_kind(2)]
+    assert counters(statuses=frozenset({Status.PAID})) == [codes.every_of_status(1)]
+    assert counters(statuses=frozenset({Status.PAID}), kinds=frozenset({Kind.RUN})) == [
+        codes.pack(Kind.RUN, Status.PAID, Source.API, Mode.ASYNC)
+    ]
+    assert counters(sources=frozenset({Source.EVENT})) == []

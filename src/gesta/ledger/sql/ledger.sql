@@ -90,10 +90,6 @@ DELETE FROM tallies WHERE scope = $1 AND level = $2 AND cell = $3 AND lo_at = $4
 -- name: tally.drop_node
 DELETE FROM tallies WHERE scope = $1 AND level = $2 AND lo_at = $3 AND lo_rid = $4 AND @ints(cell, $5)
 
--- name: tally.cells_of_node
-SELECT cell FROM tallies WHERE scope = $1 AND level = $2 AND lo_at = $3 AND lo_rid = $4 AND cell IN
-  (SELECT cell FROM tallies WHERE scope = $1 AND level = 99)
-
 -- name: tally.root
 -- The totals of a scope by cell.
 SELECT cell, n FROM tallies WHERE scope = $1 AND level = 99
@@ -110,14 +106,36 @@ SELECT lo_at, lo_rid, n FROM tallies
 WHERE scope = $1 AND level = $2 AND cell = -1 AND (lo_at, lo_rid) <= ($3, $4)
 ORDER BY lo_at DESC, lo_rid DESC LIMIT 1
 
+-- name: tally.total
+SELECT cell, n FROM tallies WHERE scope = $1 AND level = 99 AND cell IN (-1, -9)
+
+-- name: tally.of_counters
+-- Single counters of the nodes of a level in [lo, hi); of one counter, oldest first.
+SELECT lo_at, lo_rid, cell, n FROM tallies
+WHERE scope = $1 AND level = $2 AND @ints(cell, $7) AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6)
+ORDER BY cell, lo_at, lo_rid
+
 -- name: tally.children
--- The nodes of a level in [lo, hi) with their rows and their matching rows, oldest first.
-SELECT lo_at, lo_rid,
-  CAST(SUM(CASE WHEN cell = -1 THEN n ELSE 0 END) AS BIGINT),
-  CAST(SUM(CASE WHEN cell = -1 THEN 0 ELSE n END) AS BIGINT)
+-- The nodes of a level in [lo, hi) with their matching rows, oldest first: for filters of many counters.
+SELECT lo_at, lo_rid, CAST(SUM(CASE WHEN cell = -1 THEN 0 ELSE n END) AS BIGINT)
 FROM tallies
 WHERE scope = $1 AND level = $2 AND @ints(cell, $7) AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6)
 GROUP BY lo_at, lo_rid ORDER BY lo_at, lo_rid
+
+-- name: tally.ends
+-- Where each listed block ends: the next block's lowest key, NULL behind the last.
+SELECT b.lo_at, b.lo_rid,
+  (SELECT n.lo_at FROM tallies n WHERE n.scope = $1 AND n.level = 0 AND n.cell = -1
+    AND (n.lo_at, n.lo_rid) > (b.lo_at, b.lo_rid) ORDER BY n.lo_at, n.lo_rid LIMIT 1),
+  (SELECT n.lo_rid FROM tallies n WHERE n.scope = $1 AND n.level = 0 AND n.cell = -1
+    AND (n.lo_at, n.lo_rid) > (b.lo_at, b.lo_rid) ORDER BY n.lo_at, n.lo_rid LIMIT 1)
+FROM (
+-- sqlite:
+  SELECT value->>0 AS lo_at, value->>1 AS lo_rid FROM json_each($2)
+-- postgres:
+  SELECT (value->>0)::bigint AS lo_at, (value->>1)::bigint AS lo_rid FROM jsonb_array_elements($2::jsonb)
+-- end
+) b
 
 -- name: tally.sums
 -- What the children of a node add up to, by cell: the node's own tallies.

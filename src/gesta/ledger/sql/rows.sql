@@ -1,6 +1,16 @@
 -- Rows of one scope in event-time order. `@scope` is the column `account` or `organization`; [$2 $3, $4 $5) is the key
 -- range. The inner query reads the index alone, the outer one fetches only the rows of the page.
 
+-- name: first_newest
+SELECT @row FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+ORDER BY created_at DESC, rid DESC LIMIT $6
+
+-- name: first_oldest
+SELECT @row FROM executions
+WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+ORDER BY created_at, rid LIMIT $6
+
 -- name: newest
 SELECT @row FROM executions WHERE rid IN (
   SELECT rid FROM executions
@@ -47,6 +57,36 @@ SELECT @row FROM executions WHERE rid IN (
     ORDER BY created_at, rid LIMIT $9) probed
   WHERE @ints(cell, $8) ORDER BY created_at, rid LIMIT $6 OFFSET $7)
 ORDER BY created_at, rid
+
+-- name: picked_newest
+-- The matching rows of the blocks whose bounds are listed in $2.
+SELECT @row FROM executions WHERE rid IN (
+  SELECT x.rid FROM (
+-- sqlite:
+    SELECT value->>0 AS low_at, value->>1 AS low_rid, value->>2 AS end_at, value->>3 AS end_rid FROM json_each($2)
+-- postgres:
+    SELECT (value->>0)::bigint AS low_at, (value->>1)::bigint AS low_rid, (value->>2)::bigint AS end_at,
+      (value->>3)::bigint AS end_rid FROM jsonb_array_elements($2::jsonb)
+-- end
+  ) b JOIN executions x ON x.@scope = $1
+    AND (x.created_at, x.rid) >= (b.low_at, b.low_rid) AND (x.created_at, x.rid) < (b.end_at, b.end_rid)
+  WHERE @ints(x.cell, $3) ORDER BY x.created_at DESC, x.rid DESC LIMIT $4 OFFSET $5)
+ORDER BY created_at DESC, rid DESC
+
+-- name: picked_oldest
+-- The matching rows of the blocks whose bounds are listed in $2.
+SELECT @row FROM executions WHERE rid IN (
+  SELECT x.rid FROM (
+-- sqlite:
+    SELECT value->>0 AS low_at, value->>1 AS low_rid, value->>2 AS end_at, value->>3 AS end_rid FROM json_each($2)
+-- postgres:
+    SELECT (value->>0)::bigint AS low_at, (value->>1)::bigint AS low_rid, (value->>2)::bigint AS end_at,
+      (value->>3)::bigint AS end_rid FROM jsonb_array_elements($2::jsonb)
+-- end
+  ) b JOIN executions x ON x.@scope = $1
+    AND (x.created_at, x.rid) >= (b.low_at, b.low_rid) AND (x.created_at, x.rid) < (b.end_at, b.end_rid)
+  WHERE @ints(x.cell, $3) ORDER BY x.created_at ASC, x.rid ASC LIMIT $4 OFFSET $5)
+ORDER BY created_at ASC, rid ASC
 
 -- name: probed
 -- How many rows a probe has looked at.
