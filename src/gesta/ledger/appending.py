@@ -26,15 +26,8 @@ class Encoded(NamedTuple):
     content: bytes
 
 
-class _Known(NamedTuple):
-    """Whose a key is."""
-
-    id: str
-    account: int
-    origin: str
-    external_id: str
-    content: bytes
-    seq: int
+# Whose a key is: id, account, origin, external id, content, feed position. A plain tuple: one is made for each row.
+_Known = tuple[str, int, str, str, bytes, int]
 
 
 class _Writes:
@@ -70,7 +63,7 @@ def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[l
             results.append(_repeated(existing, encoded.content))
             continue
         seq += 1
-        known[key] = _Known(id_, row.account, row.origin, row.id, encoded.content, seq)
+        known[key] = (id_, row.account, row.origin, row.id, encoded.content, seq)
         _write(writes, organization, id_, key, seq, encoded, now_us)
         results.append(AppendResult(outcome=Outcome.RECORDED, id=id_, seq=seq))
     if seq > first_seq:
@@ -80,11 +73,11 @@ def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[l
 
 def _known(organization: int, keys: Sequence[int]) -> Program[dict[int, _Known]]:
     found = yield Fetch(SQL["execution.keys"], (organization, encode_json(keys).decode()))
-    return {row[0]: _Known(row[1], row[2], row[3], row[4], bytes(row[5]), row[6]) for row in found}
+    return {row[0]: (row[1], row[2], row[3], row[4], bytes(row[5]), row[6]) for row in found}
 
 
 def _is_its_own(known: _Known, row: NewExecution) -> bool:
-    return (known.external_id, known.account, known.origin) == (row.id, row.account, row.origin)
+    return known[1:4] == (row.account, row.origin, row.id)
 
 
 def _fall_back(
@@ -103,10 +96,11 @@ def _fall_back(
 
 
 def _repeated(existing: _Known, content: bytes) -> AppendResult:
-    if existing.content == content:
-        return AppendResult(outcome=Outcome.DUPLICATE, id=existing.id, seq=existing.seq)
-    message = f"Execution {existing.id[:128]} was recorded before with different content; the recorded one stands."
-    return AppendResult(outcome=Outcome.CONFLICT, id=existing.id, seq=existing.seq, message=message)
+    id_, *_, recorded, seq = existing
+    if recorded == content:
+        return AppendResult(outcome=Outcome.DUPLICATE, id=id_, seq=seq)
+    message = f"Execution {id_[:128]} was recorded before with different content; the recorded one stands."
+    return AppendResult(outcome=Outcome.CONFLICT, id=id_, seq=seq, message=message)
 
 
 def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, encoded: Encoded, now_us: int) -> None:

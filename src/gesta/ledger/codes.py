@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from gesta.ledger.query import Filter
 from gesta.ledger.records import CORRELATIONS, Kind, Mode, Severity, Source, Status
@@ -64,6 +64,7 @@ def every_of_status(status_code: int) -> int:
     return -100 - status_code
 
 
+@cache
 def pack(kind: Kind, status: Status, source: Source, mode: Mode) -> int:
     """The cell of a row: kind in bits 0-1, status in 2-5, source in 6-9, mode in bit 10."""
     return KIND_CODE[kind] | STATUS_CODE[status] << 2 | SOURCE_CODE[source] << 6 | MODE_CODE[mode] << 10

@@ -47,30 +47,37 @@ class Sums(msgspec.Struct):
             self.pnl = change(self.pnl, other.pnl)
 
 
-def measures(detail: Detail) -> tuple[str, Sums]:
-    """The currency of one execution and what it adds to its day, as SummaryRow says."""
-    if isinstance(detail, FillDetail):
+def measures(detail: Detail) -> tuple[str, int, Decimal, Decimal, Decimal, Decimal]:
+    """The currency of one execution, then count, quantity, volume, fees and pnl as SummaryRow sums them."""
+    if type(detail) is FillDetail:
         volume = _multiply(_multiply(detail.price, detail.quantity), detail.point_value)
-        return detail.currency, Sums(1, detail.quantity, volume, detail.commission, detail.realized_pnl or ZERO)
-    if isinstance(detail, ExecutorDetail):
+        return detail.currency, 1, detail.quantity, volume, detail.commission, detail.realized_pnl or ZERO
+    if type(detail) is ExecutorDetail:
         quote = (detail.trading_pair or "").rpartition("-")[2]
-        return quote, Sums(1, ZERO, detail.filled_quote, detail.fees_quote, detail.net_pnl_quote)
-    return "", Sums(1)
+        return quote, 1, ZERO, detail.filled_quote, detail.fees_quote, detail.net_pnl_quote
+    return "", 1, ZERO, ZERO, ZERO, ZERO
 
 
 def collect(
     changes: dict[DayKey, Sums], account: int, cell: int, created_at_us: int, detail: Detail, sign: int = 1
 ) -> None:
-    currency, sums = measures(detail)
+    """Add (or with `sign` -1, take away) what one execution means to its day."""
+    currency, count, quantity, volume, fees, pnl = measures(detail)
     key = (created_at_us // DAY_US, account, cell, currency)
-    known = changes.get(key)
-    if known is None and sign > 0:
-        changes[key] = sums
-    elif known is None:
-        changes[key] = Sums()
-        changes[key].add(sums, sign)
-    else:
-        known.add(sums, sign)
+    sums = changes.get(key)
+    if sums is None:
+        sums = changes[key] = Sums()
+    change = _add if sign > 0 else _subtract
+    sums.count += sign * count
+    # Most rows lack most measures, and adding a zero costs as much as adding anything.
+    if quantity:
+        sums.quantity = change(sums.quantity, quantity)
+    if volume:
+        sums.volume = change(sums.volume, volume)
+    if fees:
+        sums.fees = change(sums.fees, fees)
+    if pnl:
+        sums.pnl = change(sums.pnl, pnl)
 
 
 def put(organization: int, changes: dict[DayKey, Sums]) -> Program[None]:

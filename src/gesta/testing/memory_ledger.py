@@ -216,7 +216,7 @@ class MemoryLedger:
         check_summary(query)
         groups: dict[tuple[object, ...], Sums] = {}
         for row in self._matching(query, False):
-            currency, sums = measures(row.detail)
+            currency, count, quantity, volume, fees, pnl = measures(row.detail)
             key = (
                 format_day(day_of(row.created_at_us)) if "day" in by else None,
                 row.account if "account" in by else None,
@@ -224,7 +224,7 @@ class MemoryLedger:
                 row.status if "status" in by else None,
                 currency,
             )
-            groups.setdefault(key, Sums()).add(sums)
+            groups.setdefault(key, Sums()).add(Sums(count, quantity, volume, fees, pnl))
         names = ("day", "account", "kind", "status", "currency", "count", "quantity", "volume", "fees", "pnl")
         summed = [
             msgspec.convert(dict(zip(names, (*key, sums.count, *texts(sums)), strict=True)), SummaryRow)
