@@ -55,8 +55,8 @@ def test_times_inside(at_us: int) -> None:
 
 def test_the_extremes_are_summed_exactly() -> None:
     finest, greatest = Decimal((0, (1,), MIN_EXPONENT)), Decimal((0, (1,), MAX_MAGNITUDE))
-    _, sums = measures(changed(fill(1), price=finest, quantity=finest, point_value=finest).detail)
-    _, great = measures(changed(fill(1), price=greatest, quantity=greatest, point_value=greatest).detail)
+    sums = Sums(*measures(changed(fill(1), price=finest, quantity=finest, point_value=finest).detail)[1:])
+    great = Sums(*measures(changed(fill(1), price=greatest, quantity=greatest, point_value=greatest).detail)[1:])
     total = Sums()
     for _ in range(3):
         total.add(great)
