@@ -220,6 +220,24 @@ async def test_a_body_of_20_mb_is_413_and_the_server_goes_on(live: Running) -> N
         assert (await client.get("/ledger/executions", headers=live.bearer)).json()["total"] == 0
 
 
+async def test_a_stream_of_rows_may_be_larger_than_a_body(start: Start) -> None:
+    live = await start(limits__body_bytes=20_000)
+    row = {"account": "Sim101", "name": "Entry", "created_at": "2026-03-10T14:30:00Z", "detail": FILL}
+
+    async def lines() -> AsyncIterator[bytes]:
+        for number in range(300):
+            yield json.dumps({"id": f"fill-{number}", **row}).encode() + b"\n"
+
+    async with live.client() as client:
+        headers = {**live.bearer, "content-type": "application/x-ndjson"}
+        answer = await client.post("/ledger/executions?results=errors", content=lines(), headers=headers)
+        assert answer.status_code == 200, answer.text
+        assert json.loads(answer.text.splitlines()[-1])["summary"]["recorded"] == 300
+
+
+FILL = {"kind": "fill", "order_id": "o", "instrument": "ES 03-26", "side": "buy", "quantity": "2", "price": "5123.25"}
+
+
 async def test_json_10000_deep_is_a_400(live: Running) -> None:
     async with live.client() as client:
         for body in (b"[" * 10_000, b"[" * 10_000 + b"]" * 10_000, b'{"a":' * 10_000 + b"1" + b"}" * 10_000):
@@ -388,7 +406,7 @@ def test_an_impossible_host_is_explained(host: str) -> None:
         http_server.listen(msgspec.structs.replace(Settings().server, host=host, port=0))
 
 
-async def test_the_same_server_stands_on_postgresql(start: Start, postgres_url: str) -> None:
+async def test_the_same_server_stands_on_postgresql(postgres_url: str, start: Start) -> None:
     live = await start(database__url=postgres_url)
     async with live.client() as client:
         assert (await client.get("/readyz")).json()["status"] == "ready"

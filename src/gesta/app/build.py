@@ -49,6 +49,9 @@ PREFIXES = {
     "native": ("/ledger",),
 }
 
+# Ingest of any length: lines are bounded one by one, and by the pause between two of them.
+STREAMED_TYPES = {"native": b"application/x-ndjson"}
+
 LAST_USED_S = 15.0
 
 _PING = Statement("operations.ping", "SELECT 1", "SELECT 1")
@@ -194,7 +197,13 @@ def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
     ]
     operations = Operations(documents, ready=ready, metrics=metrics)
     mounts = [
-        Mount(name=name, prefixes=PREFIXES[name], app=dialect, render=renderer_of(dialect))
+        Mount(
+            name=name,
+            prefixes=PREFIXES[name],
+            app=dialect,
+            render=renderer_of(dialect),
+            streamed_type=STREAMED_TYPES.get(name),
+        )
         for name, dialect in dialects.items()
     ]
     app = Dispatcher(

@@ -39,12 +39,21 @@ log = structlog.get_logger("gesta.http")
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """A sub-application, the path prefixes it owns, and how its errors look. An empty `prefixes` takes what no other
-    mount owns."""
+    mount owns. Bodies of `streamed_type` have no end to wait for: the sub-application bounds them by itself."""
 
     name: str
     prefixes: tuple[str, ...]
     app: App
     render: Renderer
+    streamed_type: bytes | None = None
+
+    def streams(self, scope: Scope) -> bool:
+        """Whether this request's body is such a stream."""
+        wanted = self.streamed_type
+        return wanted is not None and any(
+            name == b"content-type" and value.partition(b";")[0].strip().lower() == wanted
+            for name, value in scope["headers"]
+        )
 
 
 class Exchange:
@@ -128,7 +137,7 @@ class Dispatcher:
         head = read_head(scope, self._query_bytes)
         try:
             if head.defect is None:
-                if head.body_bytes >= 0:
+                if head.body_bytes >= 0 and not mount.streams(scope):
                     receive = GuardedBody(receive, head.body_bytes, self._limits)
                 await mount.app(scope, receive, self._sender(exchange, request_id))
             else:

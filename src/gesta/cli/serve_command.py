@@ -62,11 +62,11 @@ async def _serve(settings: Settings, write_address: Path | None) -> None:
             empty = not await server.core.access.organizations()
 
             def on_ready(address: str) -> None:
-                announce(server, address)
                 if empty:
                     err.print("There is no organization yet: `gesta init` makes one and prints its credentials.")
                 if write_address is not None:
                     write_whole(write_address, address + "\n")
+                announce(server, address)
 
             await http_server.run(server.app, server.supervisor, settings, listener, on_ready=on_ready)
     finally:

@@ -80,7 +80,13 @@ def server(metrics: HttpMetrics | None = None, ready: Any = always_ready) -> Dis
         return {"short": tail}
 
     mounts = [
-        Mount(name="long", prefixes=("/v1/executions",), app=long, render=renderer_of(long)),
+        Mount(
+            name="long",
+            prefixes=("/v1/executions",),
+            app=long,
+            render=renderer_of(long),
+            streamed_type=b"application/x-ndjson",
+        ),
         Mount(name="short", prefixes=("/v1",), app=short, render=renderer_of(short)),
         Mount(name="socket", prefixes=("/ws/stream",), app=rest, render=renderer_of(rest)),
     ]
@@ -201,6 +207,12 @@ def test_a_chunked_body_above_the_bound_is_the_dialects_413(path: str) -> None:
     answer = client().post(path, content=chunks(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
     assert answer.json()["long"] == "too_large"
+
+
+def test_a_stream_is_bounded_by_the_dialect_itself() -> None:
+    headers = {"content-type": "Application/X-NDJSON; charset=utf-8"}
+    answer = client().post("/v1/executions/raw", content=b"x" * 5000, headers=headers)
+    assert answer.json() == 5000
 
 
 @pytest.mark.parametrize("path", ["/v1/executions", "/v1/executions/raw"])
