@@ -10,6 +10,7 @@ from gesta import __version__
 from gesta.cli import (
     backup_command,
     demo_command,
+    import_command,
     init_command,
     keys_command,
     migrate_command,
@@ -37,6 +38,7 @@ def build_app() -> typer.Typer:
         keys_command,
         serve_command,
         migrate_command,
+        import_command,
         backup_command,
         verify_command,
     ):

@@ -39,11 +39,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 def read(opener: Opener, options: Options) -> Reading:
     """Read an export. Raises FileError when a required column is missing or the file cannot be read."""
-    encoding = fingerprint(opener).encoding
-    lines = text_lines(opener, encoding)
+    content = fingerprint(opener)
+    lines = text_lines(opener, content.encoding)
     header = next(lines, None)
     columns = _columns(header)
-    return Reading(notes=(), items=_items(lines, columns, options.account))
+    return Reading(notes=(), expected=content.lines, items=_items(lines, columns, options.account))
 
 
 def _columns(header: Line | None) -> dict[str, int]:

@@ -29,7 +29,8 @@ def read(opener: Opener, options: Options) -> Reading:
         raise FileError(f"`{options.dialect}` is not a dialect; they are {', '.join(DIALECTS)}.")
     if options.dialect in ("b3os", "hummingbot") and options.account is not None:
         raise FileError(f"An account cannot be given for objects of {options.dialect}: they do not name one.")
-    return Reading(notes=(), items=_items(opener, fingerprint(opener).encoding, options))
+    content = fingerprint(opener)
+    return Reading(notes=(), expected=content.lines, items=_items(opener, content.encoding, options))
 
 
 def _items(opener: Opener, encoding: str, options: Options) -> Iterator[Item]:

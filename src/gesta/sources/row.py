@@ -90,8 +90,10 @@ Item = Fill | Document | Refused
 class Reading(msgspec.Struct, kw_only=True):
     """A file opened for import: what was found out about it, and its rows, read lazily.
 
-    `notes` are the assumptions about the file as a whole; a person should see them before the rows go in.
+    `notes` are the assumptions about the file as a whole; a person should see them before the rows go in. `expected` is
+    about how many items there will be, for a progress bar.
     """
 
     notes: tuple[str, ...]
+    expected: int
     items: Iterator[Item]

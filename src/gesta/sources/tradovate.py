@@ -87,7 +87,7 @@ def read(opener: Opener, options: Options) -> Reading:
             _add(line, _cells(line, columns), options.zone, sums)
         except RowError as error:
             refused.append(Refused(line=line.number, reason=error.message))
-    return Reading(notes=(), items=_items(sums, refused, options))
+    return Reading(notes=(), expected=len(sums) + len(refused), items=_items(sums, refused, options))
 
 
 def _columns(header: Line | None) -> dict[str, int]:

@@ -2,5 +2,6 @@
 
 from gesta.sources.nt8_grid.dates import DateOrder
 from gesta.sources.nt8_grid.grid import Options, read
+from gesta.sources.nt8_grid.numbers import DecimalMark
 
-__all__ = ["DateOrder", "Options", "read"]
+__all__ = ["DateOrder", "DecimalMark", "Options", "read"]

@@ -49,7 +49,7 @@ def read(opener: Opener, options: Options) -> Reading:
         account=options.account,
         currency=options.currency,
     )
-    return Reading(notes=_notes(setting, content), items=_items(opener, content, setting))
+    return Reading(notes=_notes(setting, content), expected=content.lines, items=_items(opener, content, setting))
 
 
 def _notes(setting: Setting, content: Fingerprint) -> tuple[str, ...]:
