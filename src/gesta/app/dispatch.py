@@ -133,7 +133,7 @@ class Dispatcher:
         exchange = Exchange(send, mount.name)
         metrics = self._metrics
         if metrics is not None:
-            metrics.in_flight.inc()
+            metrics.in_flight += 1
         head = read_head(scope, self._query_bytes)
         try:
             if head.defect is None:
@@ -155,9 +155,9 @@ class Dispatcher:
         finally:
             self._streams.discard(exchange)
             if metrics is not None:
-                metrics.in_flight.dec()
+                metrics.in_flight -= 1
                 if exchange.stream:
-                    metrics.streams.labels(mount.name).dec()
+                    metrics.streams[mount.name] -= 1
             self._account(scope, exchange, self._now_s() - started_s, head.client_id)
 
     def _sender(self, exchange: Exchange, request_id: str) -> Send:
@@ -181,7 +181,7 @@ class Dispatcher:
         exchange.stream = True
         self._streams.add(exchange)
         if self._metrics is not None:
-            self._metrics.streams.labels(exchange.dialect).inc()
+            self._metrics.streams[exchange.dialect] += 1
         if self.draining:
             self._end_stream(exchange)
 
@@ -242,7 +242,7 @@ class Dispatcher:
             return
         started_s = self._now_s()
         opened = closed = False
-        gauge = None if self._metrics is None else self._metrics.websockets.labels(mount.name)
+        metrics = self._metrics
 
         def sender(message: Message) -> Any:
             nonlocal opened, closed
@@ -250,8 +250,8 @@ class Dispatcher:
             if kind == "websocket.accept":
                 opened = True
                 message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-                if gauge is not None:
-                    gauge.inc()
+                if metrics is not None:
+                    metrics.websockets[mount.name] += 1
             elif kind != "websocket.send":
                 closed = True
             return send(message)
@@ -265,8 +265,8 @@ class Dispatcher:
             if not closed:
                 await send({"type": "websocket.close", "code": 1011, "reason": "Internal error"})
         finally:
-            if opened and gauge is not None:
-                gauge.dec()
+            if opened and metrics is not None:
+                metrics.websockets[mount.name] -= 1
             if self._log_requests:
                 log.info(
                     "websocket",
