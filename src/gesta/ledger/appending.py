@@ -11,7 +11,7 @@ from gesta.kernel.json import encode_json
 from gesta.ledger import daily, tree
 from gesta.ledger.codes import REFERENCE_CODE, pack
 from gesta.ledger.records import AppendResult, NewExecution, Outcome
-from gesta.ledger.rows import SEQ_BITS, content_hash, derived_ids, encode_body, key_of, stored_search
+from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, content_hash, derived_ids, encode_body, key_of, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
 
@@ -73,7 +73,7 @@ def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[l
 
 def _known(organization: int, keys: Sequence[int]) -> Program[dict[int, _Known]]:
     found = yield Fetch(SQL["execution.keys"], (organization, encode_json(keys).decode()))
-    return {row[0]: (row[1], row[2], row[3], row[4], bytes(row[5]), row[6]) for row in found}
+    return {row[0]: (row[1], row[2], row[3], row[4], bytes(row[5]), row[6] & SEQ_MASK) for row in found}
 
 
 def _is_its_own(known: _Known, row: NewExecution) -> bool:

@@ -55,7 +55,8 @@ class MemoryLedger:
                 equal = self._content[organization, candidate] == content
                 outcome = Outcome.DUPLICATE if equal else Outcome.CONFLICT
                 message = "" if equal else "recorded before with different content"
-                return AppendResult(outcome=outcome, id=candidate, seq=existing.seq, message=message)
+                born = self._row_number[organization, candidate]
+                return AppendResult(outcome=outcome, id=candidate, seq=born, message=message)
         event = self._event(organization, candidate, NewEvent(type="execution.recorded"), None, row.status)
         self._row_number[organization, candidate] = event.seq
         self._content[organization, candidate] = content

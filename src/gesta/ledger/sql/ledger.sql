@@ -19,7 +19,7 @@ SELECT pg_notify('gesta_feed', $1)
 
 -- name: execution.keys
 -- Which of these keys exist, and whose they are.
-SELECT key, id, account, origin, coalesce(external_id, id), content, seq FROM executions
+SELECT key, id, account, origin, coalesce(external_id, id), content, rid FROM executions
 WHERE organization = $1 AND @ints(key, $2)
 
 -- name: execution.add
