@@ -13,6 +13,7 @@ from gesta.access.settings import AccessSettings
 from gesta.apis.b3os import codec as b3os_codec
 from gesta.apis.b3os import routes as b3os
 from gesta.apis.common.errors import renderer_of
+from gesta.apis.common.front import Front
 from gesta.apis.common.services import Limits, Services
 from gesta.apis.crosstrade import codec as crosstrade_codec
 from gesta.apis.crosstrade import routes as crosstrade
@@ -22,6 +23,7 @@ from gesta.apis.native import routes as native
 from gesta.apis.refold import codec as refold_codec
 from gesta.apis.refold import routes as refold
 from gesta.app.dispatch import Dispatcher, Mount
+from gesta.app.logs import request_log
 from gesta.app.metrics import HttpMetrics
 from gesta.app.operations import Document, Operations
 from gesta.app.settings import Settings
@@ -200,7 +202,7 @@ def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
         Mount(
             name=name,
             prefixes=PREFIXES[name],
-            app=dialect,
+            app=Front(dialect),
             render=renderer_of(dialect),
             streamed_type=STREAMED_TYPES.get(name),
         )
@@ -213,7 +215,7 @@ def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
         limits=settings.limits,
         query_bytes=settings.server.query_bytes,
         metrics=metrics,
-        log_requests=settings.log.requests,
+        request_log=request_log(settings.log),
     )
     return app
 

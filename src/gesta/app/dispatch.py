@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
 from gesta.apis.common.errors import InternalError, Renderer
+from gesta.app.logs import RequestLine
 from gesta.app.metrics import HttpMetrics
 from gesta.app.requests import (
     App,
@@ -33,6 +34,7 @@ from gesta.app.settings import LimitSettings
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import GestaError, NotFound, Unavailable
 from gesta.kernel.ids import IdSource
+from gesta.kernel.times import format_us
 
 log = structlog.get_logger("gesta.http")
 
@@ -83,19 +85,19 @@ class Dispatcher:
         limits: LimitSettings,
         query_bytes: int,
         metrics: HttpMetrics | None,
-        log_requests: bool,
+        request_log: Callable[[RequestLine], None] | None,
     ) -> None:
         self._by_prefix = {prefix: mount for mount in mounts for prefix in mount.prefixes}
         (self._rest,) = [mount for mount in mounts if not mount.prefixes]
         longest_first = sorted(self._by_prefix, key=len, reverse=True)
         self._find = re.compile(f"(?:{'|'.join(map(re.escape, longest_first))})(?=/|\\Z)").match
+        self._clock = clock
         self._now_s = clock.monotonic_s
         self._ids = RequestIds(ids)
         self._limits = limits
         self._query_bytes = query_bytes
         self._metrics = metrics
-        self._log_requests = log_requests
-        self._request_log: Any = None
+        self._request_log = request_log
         self._streams: set[Exchange] = set()
         self.draining = False
 
@@ -209,23 +211,22 @@ class Dispatcher:
             self._metrics.observe(
                 exchange.dialect, scope["method"], route, exchange.status, None if exchange.stream else seconds
             )
-        if not self._log_requests:
-            return
         if self._request_log is None:
-            # Bound at the first request, when logging is set up: resolving it costs more than the rest of the line.
-            self._request_log = log.bind()
+            return
         client = scope.get("client")
-        self._request_log.info(
-            "request",
-            request_id=scope["gesta.request_id"],
-            client_request_id=client_id,
-            dialect=exchange.dialect,
-            method=scope["method"],
-            path=scope["path"][:256],
-            route=route,
-            status=exchange.status,
-            ms=round(seconds * 1000, 3),
-            client=client[0] if client else None,
+        self._request_log(
+            RequestLine(
+                timestamp=format_us(self._clock.now_us()),
+                request_id=scope["gesta.request_id"],
+                client_request_id=client_id,
+                dialect=exchange.dialect,
+                method=scope["method"],
+                path=scope["path"][:256],
+                route=route,
+                status=exchange.status,
+                ms=round(seconds * 1000, 3),
+                client=client[0] if client else None,
+            )
         )
 
     # -- WebSocket
@@ -267,7 +268,7 @@ class Dispatcher:
         finally:
             if opened and metrics is not None:
                 metrics.websockets[mount.name] -= 1
-            if self._log_requests:
+            if self._request_log is not None:
                 log.info(
                     "websocket",
                     request_id=request_id,

@@ -101,7 +101,7 @@ def server(metrics: HttpMetrics | None = None, ready: Any = always_ready) -> Dis
         limits=LimitSettings(body_bytes=1024, body_idle_timeout_s=0.05, body_timeout_s=0.1),
         query_bytes=300,
         metrics=metrics,
-        log_requests=False,
+        request_log=None,
     )
 
 
@@ -171,7 +171,7 @@ def test_a_crash_outside_of_any_handler_is_answered_too() -> None:
         limits=LimitSettings(),
         query_bytes=300,
         metrics=None,
-        log_requests=True,
+        request_log=None,
     )
     answer = client(app).get("/")
     assert (answer.status_code, answer.json()["broken"]) == (500, "internal")
@@ -376,7 +376,7 @@ async def test_draining_ends_event_streams_as_if_they_were_complete() -> None:
         limits=LimitSettings(),
         query_bytes=300,
         metrics=metrics,
-        log_requests=False,
+        request_log=None,
     )
     sent: list[Any] = []
 
@@ -410,7 +410,7 @@ async def test_a_cancellation_that_is_no_shutdown_passes() -> None:
         limits=LimitSettings(),
         query_bytes=300,
         metrics=None,
-        log_requests=False,
+        request_log=None,
     )
     running = asyncio.create_task(app(http_scope("/"), started.wait, started.wait))
     await asyncio.wait_for(started.wait(), 5)
