@@ -56,9 +56,19 @@ def file_opener(path: Path) -> Opener:
             raise FileError(f"{path} cannot be opened: {error.strerror or error}") from None
         magic = file.read(2)
         file.seek(0)
-        return cast("BinaryIO", gzip.GzipFile(fileobj=file)) if magic == _GZIP_MAGIC else file
+        return cast("BinaryIO", _Gzip(fileobj=file)) if magic == _GZIP_MAGIC else file
 
     return opened
+
+
+class _Gzip(gzip.GzipFile):
+    """Closes the file under it, too."""
+
+    def close(self) -> None:
+        below = self.fileobj
+        super().close()
+        if below is not None:
+            below.close()
 
 
 def bytes_opener(content: bytes) -> Opener:

@@ -106,7 +106,7 @@ def _cells(line: Line, columns: dict[str, int]) -> dict[str, str]:
         fields = next(csv.reader([line.text], strict=True), [])
     except csv.Error as error:
         raise RowError(f"the line cannot be split into fields: {error}") from None
-    if len(fields) < len(columns):
+    if len(fields) != len(columns):
         raise RowError(f"the line has {len(fields)} fields and the header {len(columns)}")
     return {name: fields[columns[name]].strip() for name in _REQUIRED}
 

@@ -88,12 +88,11 @@ def parse_number(text: str, mark: DecimalMark, *, field: str) -> Decimal:
     Raises RowError for anything else: `1,25` where the comma groups is refused, never read as 125.
     """
     cell = text.translate(_INVISIBLE).strip()
-    negative = cell[:1] in _MINUS if cell else False
-    digits = cell.lstrip(_MINUS + "+").strip() if negative or cell[:1] == "+" else cell
-    value = _unsigned(digits, mark)
-    if value is None or len(cell) - len(digits) > 2:
+    is_signed = cell[:1] != "" and cell[:1] in _MINUS + "+"
+    value = _unsigned(cell[1:].lstrip(_SPACES) if is_signed else cell, mark)
+    if value is None:
         raise RowError(f"{text[:40]!r} is not a number with a decimal {mark}", field=field)
-    return -value if negative else value
+    return -value if is_signed and cell[0] in _MINUS else value
 
 
 def _unsigned(digits: str, mark: DecimalMark) -> Decimal | None:
