@@ -411,3 +411,24 @@ async def test_the_same_server_stands_on_postgresql(postgres_url: str, start: St
     async with live.client() as client:
         assert (await client.get("/readyz")).json()["status"] == "ready"
         assert (await client.get("/ledger/executions", headers=live.bearer)).json()["total"] == 0
+
+
+async def test_what_outlives_the_deadline_is_aborted_with_a_503(start: Start) -> None:
+    live = await start(
+        limits__body_idle_timeout_s=60, limits__body_timeout_s=60, server__shutdown_deadline_s=1, log__requests=True
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", live.port)
+    writer.write(
+        b"POST /ledger/executions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n"
+        b"Authorization: Bearer " + live.made.bearer.secret.encode() + b"\r\n\r\n["
+    )
+    async with live.client() as client:
+        in_flight = False
+        while not in_flight:
+            in_flight = "in_flight 2" in (await client.get("/metrics")).text
+    live.stop.set()
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert status_of(answer) == 503
+    assert body_of(answer)["type"] == "/problems/unavailable"
+    await asyncio.wait_for(live.done, 10)
+    writer.close()
