@@ -94,7 +94,7 @@ class PostgresDatabase:
             return
         try:
             self._pool = await asyncpg.create_pool(
-                self._url, min_size=1, max_size=self._readers + 2, timeout=CONNECT_S, reset=_keep
+                self._url, init_size=1, min_size=0, max_size=self._readers + 2, timeout=CONNECT_S, reset=_keep
             )
         except _OUT_OF_REACH as error:
             raise Unavailable(f"PostgreSQL does not answer: {error}") from error
