@@ -56,7 +56,7 @@ def file_opener(path: Path) -> Opener:
             raise FileError(f"{path} cannot be opened: {error.strerror or error}") from None
         magic = file.read(2)
         file.seek(0)
-        return cast("BinaryIO", _Gzip(fileobj=file)) if magic == _GZIP_MAGIC else file
+        return cast("BinaryIO", _Gzip(file)) if magic == _GZIP_MAGIC else file
 
     return opened
 
@@ -64,11 +64,13 @@ def file_opener(path: Path) -> Opener:
 class _Gzip(gzip.GzipFile):
     """Closes the file under it, too."""
 
+    def __init__(self, below: BinaryIO) -> None:
+        super().__init__(fileobj=below, mode="rb")
+        self._below = below
+
     def close(self) -> None:
-        below = self.fileobj
         super().close()
-        if below is not None:
-            below.close()
+        self._below.close()
 
 
 def bytes_opener(content: bytes) -> Opener:
