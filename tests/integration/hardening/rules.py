@@ -1,0 +1,264 @@
+"""How to call every route of every dialect, for the walks. A route without a rule fails them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import quote
+
+import msgspec
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+
+from gesta.apis.crosstrade.commands import BY_API
+from gesta.app.build import Server
+from gesta.kernel.json import encode_json
+from gesta.ledger.records import Kind
+from tests.integration.hardening.house import House, Thing
+
+Key = tuple[str, str, str]
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True):
+    """One request that asks for `thing`, or for whatever there is (`thing` None)."""
+
+    target: str
+    body: bytes | None = None
+    content_type: str = "application/json"
+    thing: str | None = None
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """`one` finds or changes a thing that the call names; `many` lists what the caller may see, so that 200 with
+    nothing of a stranger's is right; `creates` records in the caller's own organization; `open` needs no credential."""
+
+    calls: Callable[[House], list[Call]]
+    means: str = "one"
+
+
+def routes_of(server: Server) -> Iterator[tuple[Key, BaseRoute]]:
+    """Every (dialect, method, path template) that the server answers, and the operators' own."""
+    for name, dialect in {**server.dialects, "operations": server.app.mount_of("/").app}.items():
+        for route in _flat(dialect.routes):
+            if isinstance(route, WebSocketRoute):
+                yield (name, "WEBSOCKET", route.path), route
+            elif isinstance(route, Route):
+                for method in sorted((route.methods or set()) - {"HEAD"}):
+                    yield (name, method, route.path), route
+            else:
+                # A mount or a host would hide routes from the walk.
+                yield (name, type(route).__name__, str(getattr(route, "path", "?"))), route
+
+
+def _flat(routes: Sequence[BaseRoute]) -> Iterator[BaseRoute]:
+    """FastAPI keeps an included router as one route; what is in it counts."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route
+        else:
+            assert route.include_context.prefix == "", "a prefix of its own would be missing from the paths"
+            yield from _flat(included.routes)
+
+
+def rule(*templates: str, means: str = "one", kinds: Sequence[Kind] = tuple(Kind)) -> Rule:
+    """Targets with `{id}`, `{account}`, `{order}` … of each thing; without any, as they stand."""
+
+    def calls(house: House) -> list[Call]:
+        made: dict[str, Call] = {}
+        for template in templates:
+            for thing in house.things.values():
+                if "{" not in template:
+                    made[template] = Call(target=template)
+                elif thing.kind in kinds:
+                    target = template.format_map(_values(thing))
+                    made[target] = Call(target=target, thing=thing.key)
+        return list(made.values())
+
+    return Rule(calls=calls, means=means)
+
+
+def posts(template: str, *bodies: str, means: str = "one", content_type: str = "application/json") -> Rule:
+    """As `rule`, with a body that may name the thing too."""
+
+    def calls(house: House) -> list[Call]:
+        return [
+            Call(
+                target=template.format_map(_values(thing)),
+                body=(body % {name: json.dumps(value)[1:-1] for name, value in _plain(thing).items()}).encode(),
+                content_type=content_type,
+                thing=thing.key,
+            )
+            for thing in house.things.values()
+            for body in bodies
+        ]
+
+    return Rule(calls=calls, means=means)
+
+
+def _plain(thing: Thing) -> dict[str, str]:
+    return {
+        "id": thing.id,
+        "account": thing.account.name,
+        "order": f"order-{thing.marker}",
+        "marker": thing.marker,
+        "workflow": f"workflow-{thing.marker}",
+        "environment": thing.account.environment.value,
+        "kind": thing.kind.value,
+    }
+
+
+def _values(thing: Thing) -> dict[str, str]:
+    return {name: quote(value, safe="") for name, value in _plain(thing).items()}
+
+
+def _creating(house: House) -> list[Call]:
+    made = []
+    for thing in house.things.values():
+        row = {
+            "id": thing.id,
+            "account": thing.account.name,
+            "origin": "hardening",
+            "created_at": "2026-01-02T03:04:05Z",
+        }
+        row |= {"status": "succeeded", "environment": thing.account.environment, "account_type": thing.account.type}
+        row["detail"] = {
+            Kind.FILL: {"kind": "fill", "order_id": "o", "instrument": "i", "side": "buy", "quantity": 1, "price": 1},
+            Kind.EXECUTOR: {"kind": "executor"},
+            Kind.RUN: {"kind": "run"},
+        }[thing.kind]
+        made.append(Call(target="/ledger/executions", body=encode_json([row]), thing=thing.key))
+        made.append(
+            Call(
+                target="/ledger/executions?results=errors",
+                body=encode_json(row) + b"\n",
+                content_type="application/x-ndjson",
+                thing=thing.key,
+            )
+        )
+    return made
+
+
+_FILTERS = (
+    "parent_id=parent-{marker}",
+    "name={marker}",
+    "order_id={order}",
+    "workflow_id={workflow}",
+    "account={account}",
+)
+OPEN = {"means": "open"}
+RULES: dict[Key, Rule] = {
+    ("crosstrade", "GET", "/v1/api/accounts"): rule("/v1/api/accounts", means="many"),
+    ("crosstrade", "GET", "/v1/api/accounts/{account}/executions"): rule(
+        "/v1/api/accounts/{account}/executions",
+        "/v1/api/accounts/{account}/executions?lookbackTime=900",
+        "/v1/api/accounts/{account}/executions?from=2000-01-01&limit=1000",
+    ),
+    ("crosstrade", "GET", "/v1/api/accounts/{account}/executions/{executionId:path}"): rule(
+        "/v1/api/accounts/{account}/executions/{id}"
+    ),
+    ("crosstrade", "GET", "/v1/api/accounts/{account}/orders/{orderId:path}/executions"): rule(
+        "/v1/api/accounts/{account}/orders/{order}/executions"
+    ),
+    ("crosstrade", "GET", "/v1/api/_endpoints"): rule("/v1/api/_endpoints", **OPEN),
+    ("crosstrade", "GET", "/v1/api/openapi.json"): rule("/v1/api/openapi.json", **OPEN),
+    ("crosstrade", "WEBSOCKET", "/ws/stream"): Rule(calls=lambda house: [], means="websocket"),
+    ("hummingbot", "GET", "/executors/{executor_id}"): rule("/executors/{id}"),
+    ("hummingbot", "GET", "/executors/{executor_id}/logs"): rule(
+        "/executors/{id}/logs", "/executors/{id}/logs?limit=1000&level=INFO"
+    ),
+    ("b3os", "GET", "/v1/executions"): rule(
+        "/v1/executions",
+        "/v1/executions?limit=100&offset=0",
+        "/v1/executions?cursor=",
+        "/v1/executions?workflowId={workflow}",
+        "/v1/executions?externalRef=ref-{marker}",
+        "/v1/executions?orderId={order}&status=workflow_failed",
+        means="many",
+    ),
+    ("b3os", "GET", "/v1/executions/{id}"): rule("/v1/executions/{id}"),
+    ("b3os", "GET", "/v1/executions/{id}/events"): rule("/v1/executions/{id}/events"),
+    **{
+        ("refold", "GET", f"/api/v2/public/execution{plural}"): rule(
+            f"/api/v2/public/execution{plural}",
+            f"/api/v2/public/execution{plural}?limit=100&sortAsc=true",
+            f"/api/v2/public/execution{plural}?execution_id={{id}}",
+            f"/api/v2/public/execution{plural}?workflow_id={{workflow}}",
+            f"/api/v2/public/execution{plural}?workflow_name={{marker}}",
+            f"/api/v2/public/execution{plural}?slug=application%20{{marker}},other",
+            f"/api/v2/public/execution{plural}?linked_account_id={{account}}",
+            means="many",
+        )
+        for plural in ("", "s")
+    },
+    **{
+        ("refold", "GET", f"/api/v2/public/execution{plural}/{{execution_id}}"): rule(
+            f"/api/v2/public/execution{plural}/{{id}}",
+            f"/api/v2/public/execution{plural}/{{id}}?linked_account_id={{account}}",
+        )
+        for plural in ("", "s")
+    },
+    ("refold", "POST", "/api/v2/public/session-token"): posts(
+        "/api/v2/public/session-token", '{"linked_account_id": "%(account)s"}', means="account"
+    ),
+    # A stranger has no session of another organization to end: whatever is sent, it is the caller's own.
+    ("refold", "POST", "/api/v2/public/session-token/revoke"): Rule(calls=lambda house: [], means="own session"),
+    ("refold", "GET", "/api/v2/public/session/active-linked-account"): rule(
+        "/api/v2/public/session/active-linked-account",
+        "/api/v2/public/session/active-linked-account?linked_account_id={account}",
+        means="many",
+    ),
+    ("native", "GET", "/ledger/executions"): rule(
+        "/ledger/executions",
+        "/ledger/executions?limit=1000&order=oldest&total=true",
+        "/ledger/executions?offset=0&limit=1000",
+        "/ledger/executions?kind={kind}&environment={environment}",
+        *(f"/ledger/executions?{each}" for each in _FILTERS),
+        means="many",
+    ),
+    ("native", "POST", "/ledger/executions"): Rule(calls=_creating, means="creates"),
+    ("native", "GET", "/ledger/executions/{id:path}"): rule(
+        "/ledger/executions/{id}", "/ledger/executions/{id}?account={account}"
+    ),
+    ("native", "GET", "/ledger/executions/{id:path}/events"): rule("/ledger/executions/{id}/events"),
+    ("native", "POST", "/ledger/executions/{id:path}/events"): posts(
+        "/ledger/executions/{id}/events", '{"type": "note.added"}', "not even JSON"
+    ),
+    ("native", "POST", "/ledger/executions/{id:path}/transitions"): posts(
+        "/ledger/executions/{id}/transitions", '{"status": "cancelled"}', '{"status": "queued"}', "[["
+    ),
+    ("native", "GET", "/ledger/stream"): Rule(calls=lambda house: [], means="stream"),
+    ("native", "WEBSOCKET", "/ledger/stream"): Rule(calls=lambda house: [], means="websocket"),
+    ("native", "GET", "/ledger/summary"): rule(
+        "/ledger/summary",
+        "/ledger/summary?by=day,kind,status,account",
+        "/ledger/summary?account={account}",
+        means="many",
+    ),
+    ("native", "GET", "/ledger/export"): rule(
+        *(f"/ledger/export?format={form}" for form in ("csv", "ndjson", "parquet")),
+        *(f"/ledger/export?format=ndjson&{each}" for each in _FILTERS),
+        means="many",
+    ),
+    **{("operations", "GET", path): rule(path, **OPEN) for path in ("/", "/healthz", "/readyz", "/metrics")},
+    ("operations", "GET", "/openapi/{dialect}.json"): rule(
+        *(f"/openapi/{name}.json" for name in ("crosstrade", "hummingbot", "b3os", "refold", "native")), **OPEN
+    ),
+}
+
+# The commands of CrossTrade's WebSocket, and the arguments that name a thing.
+COMMANDS: dict[str, Callable[[Thing], list[dict[str, object]]]] = {
+    "ListAccounts": lambda thing: [{}],
+    "ListExecutions": lambda thing: [
+        {"account": thing.account.name},
+        {"account": thing.account.name, "from": "2000-01-01", "limit": 1000},
+    ],
+    "GetExecution": lambda thing: [{"account": thing.account.name, "executionId": thing.id}],
+    "GetExecutionsByOrderId": lambda thing: [{"account": thing.account.name, "orderId": f"order-{thing.marker}"}],
+}
+
+
+def unruled(server: Server) -> set[Key]:
+    """Routes and commands that no rule says how to call, and rules that no route has."""
+    found = {key for key, _ in routes_of(server)}
+    commands = {("crosstrade", "command", api) for api in set(BY_API) ^ set(COMMANDS)}
+    return (found ^ set(RULES)) | commands
