@@ -1,4 +1,4 @@
-"""`python -m benchmarks.floor ADDRESS_FILE ANSWERS_FILE`: a raw ASGI application that answers known bytes.
+"""`python -m benchmarks.floor ADDRESS_FILE ANSWERS_FILE [PORT]`: a raw ASGI application that answers known bytes.
 
 It runs on uvicorn with the settings of the product, and does nothing but look up the answer by path and query.
 """
@@ -33,7 +33,8 @@ def application(answers: Answers) -> Any:
 def main() -> None:
     address_file, answers_file = Path(sys.argv[1]), Path(sys.argv[2])
     answers = msgspec.msgpack.decode(answers_file.read_bytes(), type=Answers)
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
     listener.setblocking(False)
     config = uvicorn.Config(
         application(answers),
