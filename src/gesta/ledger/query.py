@@ -29,19 +29,20 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     name_contains: str | None = None
 
 
+class Cursor(msgspec.Struct, frozen=True):
+    """A place between two rows in event-time order. Opaque text outside (`cursor.py`)."""
+
+    created_at_us: int
+    row: int
+
+
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """`total` is exact, or None where it was not asked for. `has_more` says whether a row follows."""
+    """`total` is exact, or None where it was not asked for. `next` is where `seek` goes on, None at the end."""
 
     rows: list[Execution]
     total: int | None
     has_more: bool
-
-
-class Cursor(msgspec.Struct, frozen=True):
-    """A place between two rows in event-time order. Opaque text outside (`encode`, `decode`)."""
-
-    created_at_us: int
-    row: int
+    next: Cursor | None = None
 
 
 class Slice(msgspec.Struct, frozen=True, kw_only=True):

@@ -35,7 +35,7 @@ def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool
         else:
             rows = yield from walk.first(plan, low, high, limit=limit + 1, newest_first=newest_first)
     found = [execution_of(row) for row in rows[:limit]]
-    return Page(rows=found, total=counted if total else None, has_more=len(rows) > limit)
+    return Page(rows=found, total=counted if total else None, has_more=len(rows) > limit, next=_next(rows, limit))
 
 
 def count(query: Filter) -> Program[int]:
@@ -64,12 +64,15 @@ def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) ->
         plan = yield from walk.plan(query)
         rows = yield from walk.first(plan, low, high, limit=limit + 1, newest_first=newest_first)
     found = [execution_of(row) for row in rows[:limit]]
-    cursor = Cursor(_created_at(rows[limit - 1]), rows[limit - 1][0]) if len(rows) > limit else None
-    return Slice(rows=found, next=cursor)
+    return Slice(rows=found, next=_next(rows, limit))
 
 
-def _created_at(row: Row) -> int:
-    return int(row[9])
+def _next(rows: list[Row], limit: int) -> Cursor | None:
+    """The place after the last of `limit` rows, if another row follows."""
+    if len(rows) <= limit or limit == 0:
+        return None
+    last = rows[limit - 1]
+    return Cursor(last[9], last[0])
 
 
 def events(organization: int, execution_id: str, after_seq: int, limit: int) -> Program[EventSlice]:

@@ -140,7 +140,10 @@ class StoredLedger:
     async def events(
         self, organization: int, execution_id: str, *, after_seq: int = 0, limit: int = 1000
     ) -> EventSlice:
-        return await self._database.read(lambda: reading.events(organization, execution_id, after_seq, limit))
+        # Events are only ever added, so the two statements need no common snapshot.
+        return await self._database.read(
+            lambda: reading.events(organization, execution_id, after_seq, limit), snapshot=False
+        )
 
     async def feed(self, organization: int, *, after_seq: int, limit: int) -> list[FeedItem]:
         return await self._database.read(lambda: reading.feed(organization, after_seq, limit), snapshot=False)

@@ -14,7 +14,8 @@ from gesta.storage.program import Fetch, Program, Row
 
 # Up to this offset a plain OFFSET over the index is cheaper than a walk.
 NEAR = 512
-# How many index entries a filtered page near an end may look at before it asks the tree.
+# A filtered page near an end first looks at this many index entries for each row it wants, and at no more than PROBE.
+PROBE_PER_ROW = 4
 PROBE = 512
 # So few matching rows are found by listing the blocks that hold any.
 RARE = 1024
@@ -170,12 +171,13 @@ def _select(plan: Plan, span: Span, offset: int, limit: int, newest_first: bool,
 def _probe(plan: Plan, low: Key, high: Key, offset: int, limit: int, direction: str) -> Program[tuple[list[Row], bool]]:
     """Try the first rows of the range: mostly the matching ones are not rare. `complete` says whether that was all."""
     statement, value = rows_sql(plan.scope, f"probe_{direction}")
-    rows = yield Fetch(statement, (value, *low, *high, limit, offset, plan.cells, PROBE))
+    most = min(PROBE, PROBE_PER_ROW * (offset + limit))
+    rows = yield Fetch(statement, (value, *low, *high, limit, offset, plan.cells, most))
     if len(rows) == limit:
         return rows, True
     statement, value = rows_sql(plan.scope, "probed")
-    seen = yield Fetch(statement, (value, *low, *high, PROBE))
-    return rows, seen[0][0] < PROBE
+    seen = yield Fetch(statement, (value, *low, *high, most))
+    return rows, seen[0][0] < most
 
 
 def _pick(plan: Plan, skip: int, limit: int, newest_first: bool) -> Program[list[Row]]:

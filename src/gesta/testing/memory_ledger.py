@@ -27,7 +27,7 @@ from gesta.ledger.records import (
     Status,
     Transition,
 )
-from gesta.ledger.rows import derived_id, derived_ids, search_text
+from gesta.ledger.rows import SEQ_BITS, derived_id, derived_ids, search_text
 
 
 class MemoryLedger:
@@ -58,7 +58,7 @@ class MemoryLedger:
                 born = self._row_number[organization, candidate]
                 return AppendResult(outcome=outcome, id=candidate, seq=born, message=message)
         event = self._event(organization, candidate, NewEvent(type="execution.recorded"), None, row.status)
-        self._row_number[organization, candidate] = event.seq
+        self._row_number[organization, candidate] = organization << SEQ_BITS | event.seq
         self._content[organization, candidate] = content
         mine[candidate] = Execution(
             id=candidate,
@@ -162,8 +162,10 @@ class MemoryLedger:
         self, query: Filter, *, offset: int, limit: int, newest_first: bool = True, total: bool = True
     ) -> Page:
         rows = self._matching(query, newest_first)
+        more = offset + limit < len(rows)
+        following = Cursor(*self._key(rows[offset + limit - 1])) if more and limit else None
         return Page(
-            rows=rows[offset : offset + limit], total=len(rows) if total else None, has_more=offset + limit < len(rows)
+            rows=rows[offset : offset + limit], total=len(rows) if total else None, has_more=more, next=following
         )
 
     async def seek(self, query: Filter, *, after: Cursor | None, limit: int, newest_first: bool = True) -> Slice:

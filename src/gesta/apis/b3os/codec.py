@@ -213,7 +213,11 @@ def decode(posted: Mapping[str, Any], *, now_us: int, organization: str) -> Deco
         return msgspec.structs.replace(new, wire=capture(DIALECT, values, derived))
 
     return Decoded(
-        account_name=DEFAULT_ACCOUNT, is_unnamed=True, account_type=AccountType.LINKED, environment=Environment.PRODUCTION, row=row
+        account_name=DEFAULT_ACCOUNT,
+        is_unnamed=True,
+        account_type=AccountType.LINKED,
+        environment=Environment.PRODUCTION,
+        row=row,
     )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -95,26 +95,29 @@ def build(services: Services) -> FastAPI:
     )
     install(app, render)
     executors = Executors(services)
-    router = APIRouter(prefix="/executors", tags=["Executors"], route_class=HotRoute)
+    # On the application's own router: an included one would be one more step for each request.
+    router = app.router
+    router.route_class = HotRoute
     router.add_api_route(
-        "/{executor_id}",
+        "/executors/{executor_id}",
         executors.get,
         methods=["GET"],
+        tags=["Executors"],
         summary="Get Executor",
         operation_id="get_executor",
         response_model=None,
         openapi_extra=openapi.GET_EXECUTOR,
     )
     router.add_api_route(
-        "/{executor_id}/logs",
+        "/executors/{executor_id}/logs",
         executors.logs,
         methods=["GET"],
+        tags=["Executors"],
         summary="Get Executor Logs",
         operation_id="get_executor_logs",
         response_model=None,
         openapi_extra=openapi.GET_LOGS,
     )
-    app.include_router(router)
     openapi.complete(app)
     return app
 

@@ -191,7 +191,8 @@ def decode_row(row: RowModel, *, default_environment: Environment) -> Decoded:
         "created_at_us": created_at_us,
         "started_at_us": parse_moment(row.started_at, "started_at"),
         "finished_at_us": parse_moment(row.finished_at, "finished_at"),
-        "updated_at_us": parse_moment(row.updated_at, "updated_at"),
+        # An export says it even where it was not posted: both are the same content.
+        "updated_at_us": created_at_us if row.updated_at is None else parse_moment(row.updated_at, "updated_at"),
         "detail": decode_detail(row.detail),
         "wire": _decode_wire(row),
     }

@@ -116,20 +116,20 @@ class Reads:
             return {"items": [], "total": 0 if count else None, "next_cursor": None, "has_more": False}
         newest_first = given["order"] == "newest"
         limit: int = given["limit"]
-        if offset is not None:
+        if cursor is None:
             page = await self._reading.page(
-                principal, query, offset=offset, limit=limit, newest_first=newest_first, total=count
+                principal, query, offset=offset or 0, limit=limit, newest_first=newest_first, total=count
             )
-            rows, total, has_more, next_cursor = page.rows, page.total, page.has_more, None
+            rows, total, has_more = page.rows, page.total, page.has_more
+            following = page.next if offset is None else None
         else:
             found = await self._reading.seek(principal, query, after=cursor, limit=limit, newest_first=newest_first)
             total = await self._reading.count(principal, query) if count else None
-            rows, has_more = found.rows, found.next is not None
-            next_cursor = None if found.next is None else encode_cursor(found.next)
+            rows, has_more, following = found.rows, found.next is not None, found.next
         return {
             "items": await self.views(principal, rows),
             "total": total,
-            "next_cursor": next_cursor,
+            "next_cursor": None if following is None else encode_cursor(following),
             "has_more": has_more,
         }
 
