@@ -33,7 +33,8 @@ class Front:
         self._app = app
         self._handlers: dict[Any, Any] = dict(app.exception_handlers)
         # What the CORS middleware says of every answer, since those to browsers from elsewhere differ.
-        self._varies = CORSMiddleware in [middleware.cls for middleware in app.user_middleware]
+        middleware: list[Any] = [each.cls for each in app.user_middleware]
+        self._varies = CORSMiddleware in middleware
         routes = [route for route in app.router.routes if isinstance(route, HotRoute)]
         # The first route that matches is the one the router would choose, whatever its methods.
         self._routes = [
