@@ -22,6 +22,8 @@ T = TypeVar("T")
 Connection = Any  # asyncpg ships no types
 
 GROUP_LIMIT = 128
+# The statements are small: compiling one costs more than running it.
+SESSION = {"application_name": "gesta", "jit": "off"}
 CHANNEL = "gesta_feed"
 ATTEMPTS = 3
 CONNECT_S = 5.0
@@ -94,7 +96,13 @@ class PostgresDatabase:
             return
         try:
             self._pool = await asyncpg.create_pool(
-                self._url, init_size=1, min_size=0, max_size=self._readers + 2, timeout=CONNECT_S, reset=_keep
+                self._url,
+                init_size=1,
+                min_size=0,
+                max_size=self._readers + 2,
+                timeout=CONNECT_S,
+                reset=_keep,
+                server_settings=SESSION,
             )
         except _OUT_OF_REACH as error:
             raise Unavailable(f"PostgreSQL does not answer: {error}") from error
