@@ -59,7 +59,8 @@ class Witness:
         ledger = StoredLedger(database, ManualClock())
         for batch in self.done[-BATCHES_AGAIN:]:
             again = await resend(batch)
-            assert again == [(Outcome.DUPLICATE.value, self.recorded[id_]) for id_ in batch]
+            wanted = [(Outcome.DUPLICATE.value, self.recorded[id_]) for id_ in batch]
+            assert again == wanted, f"the acknowledged batch of {batch[0]}: {again}, not {wanted}"
         for batch in list(self.tried):
             again = await resend(batch)
             assert len({outcome for outcome, _ in again}) == 1, f"the batch of {batch[0]} is there in part: {again}"
