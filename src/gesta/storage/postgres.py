@@ -22,8 +22,9 @@ T = TypeVar("T")
 Connection = Any  # asyncpg ships no types
 
 GROUP_LIMIT = 128
-# The statements are small: compiling one costs more than running it.
-SESSION = {"application_name": "gesta", "jit": "off"}
+# What was acknowledged is on disk, whatever the server's default says; and the statements are so small that compiling
+# one costs more than running it.
+SESSION = {"application_name": "gesta", "synchronous_commit": "on", "jit": "off"}
 CHANNEL = "gesta_feed"
 ATTEMPTS = 3
 CONNECT_S = 5.0
