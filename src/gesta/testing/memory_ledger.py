@@ -27,7 +27,7 @@ from gesta.ledger.records import (
     Status,
     Transition,
 )
-from gesta.ledger.rows import SEQ_BITS, derived_id, derived_ids, search_text
+from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, derived_id, derived_ids, search_text
 
 
 class MemoryLedger:
@@ -55,7 +55,7 @@ class MemoryLedger:
                 equal = self._content[organization, candidate] == content
                 outcome = Outcome.DUPLICATE if equal else Outcome.CONFLICT
                 message = "" if equal else "recorded before with different content"
-                born = self._row_number[organization, candidate]
+                born = self._row_number[organization, candidate] & SEQ_MASK
                 return AppendResult(outcome=outcome, id=candidate, seq=born, message=message)
         event = self._event(organization, candidate, NewEvent(type="execution.recorded"), None, row.status)
         self._row_number[organization, candidate] = organization << SEQ_BITS | event.seq

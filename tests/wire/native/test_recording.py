@@ -376,3 +376,11 @@ async def test_accounts_that_a_request_creates_get_its_time_zone(
     for wrong in ("Mars/Olympus", "../etc/passwd", "x" * 100, ""):
         answer = await client.post("/ledger/executions", json=[fill], params={"time_zone": wrong})
         assert (answer.status_code, answer.json()["field"]) == (400, "time_zone"), wrong
+
+
+async def test_a_default_that_is_said_is_the_same_content(client: httpx.AsyncClient, fill: dict[str, Any]) -> None:
+    del fill["detail"]["point_value"]
+    assert (await client.post("/ledger/executions", json=[fill])).json()["recorded"] == 1
+    exported = (await client.get(f"/ledger/executions/{fill['id']}")).json()
+    assert exported["detail"]["currency"] == "USD"
+    assert (await client.post("/ledger/executions", json=[exported])).json()["duplicates"] == 1

@@ -58,6 +58,14 @@ _DETAIL_TYPES: dict[Kind, type[FillDetail] | type[ExecutorDetail] | type[RunDeta
     Kind.EXECUTOR: ExecutorDetail,
     Kind.RUN: RunDetail,
 }
+_DEFAULTS: dict[type[msgspec.Struct], list[tuple[str, Any]]] = {
+    kind: [
+        (field.name, field.default)
+        for field in msgspec.structs.fields(kind)
+        if isinstance(field.default, (str, Decimal)) and field.default != ""
+    ]
+    for kind in (FillDetail, ExecutorDetail, RunDetail, RunNode)
+}
 T = TypeVar("T", bound=msgspec.Struct)
 
 encoder = msgspec.json.Encoder(decimal_format="string")
@@ -145,7 +153,17 @@ def decode_detail(model: DetailModel, path: str = "detail") -> Detail:
         for name in ("config", "custom_info"):
             if fields.get(name) is not None:
                 check_json(fields[name], f"{path}.{name}")
-    return _DETAIL_TYPES[_KINDS[type(model)]](**fields)
+    kind = _DETAIL_TYPES[_KINDS[type(model)]]
+    _take_defaults(kind, fields)
+    return kind(**fields)
+
+
+def _take_defaults(kind: type[msgspec.Struct], fields: dict[str, Any]) -> None:
+    """Put the default itself where an equal value was posted. Records are encoded without their defaults, which msgspec
+    knows by identity: only so are a default that was said and one that was left out the same content."""
+    for name, default in _DEFAULTS[kind]:
+        if fields[name] == default:
+            fields[name] = default
 
 
 def _decode_run(fields: dict[str, Any], model: RunModel, path: str) -> None:
@@ -162,6 +180,7 @@ def _decode_node(node: NodeModel, path: str) -> RunNode:
     fields["started_at_us"] = parse_moment(fields.pop("started_at"), f"{path}.started_at")
     check_json(node.input, f"{path}.input")
     check_json(node.output, f"{path}.output")
+    _take_defaults(RunNode, fields)
     return RunNode(**fields)
 
 
