@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes
 import structlog
 import uvicorn
 from starlette.responses import Response
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gesta.apis.common.errors import BodyTimeout
 from gesta.app.dispatch import Dispatcher
@@ -41,6 +41,10 @@ def _percent_encoded(data: bytes) -> bytes:
     return data if line.isascii() else quote_from_bytes(line, safe=_ASCII).encode() + end + rest
 
 
+class HeadTooLarge(Exception):
+    """Raised inside of the parser only."""
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection. `guard` is set on the class that `protocol_class` makes for a server."""
 
@@ -53,6 +57,11 @@ class GuardedProtocol(HttpToolsProtocol):
         self.in_head = True
         self.head_bytes = 0
         self.refused = False
+        self.running: RequestResponseCycle | None = None
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self.running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,6 +86,9 @@ class GuardedProtocol(HttpToolsProtocol):
         self.began_s = self.loop.time()
 
     def on_headers_complete(self) -> None:
+        if self.head_bytes > self.guard.header_bytes and self._head_size() > self.guard.header_bytes:
+            # It came in one piece, so that nothing was refused on the way. The parser stops where a callback raises.
+            raise HeadTooLarge
         self.in_head = False
         self.head_bytes = 0
         super().on_headers_complete()
@@ -101,11 +113,22 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+
     def send_400_response(self, msg: str) -> None:
+        if self.in_head and self.head_bytes > self.guard.header_bytes:
+            self.refuse(TooLarge(f"The request head is larger than {self.guard.header_bytes} bytes."))
+            return
         self.refuse(InvalidInput(f"{msg.rstrip('.')}: it breaks the grammar of HTTP.", where="request"))
 
     def refuse(self, error: GestaError) -> None:
-        """Answer outside of ASGI, in the shape of the dialect that owns the path as far as it is known, and close."""
+        """Answer outside of ASGI, in the shape of the dialect that owns the path as far as it is known, and close. An
+        answer that has begun is cut off instead; one that has not never begins."""
+        begun = self._abandon()
+        if begun:
+            self.transport.close()
+            return
         response = self.guard.render(getattr(self, "url", b""), error)
         head = [STATUS_LINE[response.status_code]]
         for name, value in response.raw_headers:
@@ -120,6 +143,17 @@ class GuardedProtocol(HttpToolsProtocol):
         # Closing a socket with unread bytes resets it, and the client may lose the answer: read on for a moment.
         self.transport.write_eof()
         self.loop.call_later(_LINGER_S, self.transport.close)
+
+    def _abandon(self) -> bool:
+        """Tell the request in progress, and those queued behind it, that nobody listens any more: what they would write
+        now would come after the end. Whether an answer had begun."""
+        self.pipeline.clear()
+        cycle = self.running
+        if cycle is None or cycle.response_complete:
+            return False
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return cycle.response_started
 
 
 class Guard:
