@@ -124,7 +124,7 @@ async def test_a_newer_database_is_refused_and_left_alone(database: Database, pa
 async def test_a_failing_migration_leaves_nothing(database: Database, package: Package) -> None:
     package.put("0001_first.sql", FIRST)
     package.put("0002_broken.sql", "CREATE TABLE three (a BIGINT);\nINSERT INTO nowhere (a) VALUES (1);\n")
-    with pytest.raises(Exception, match="nowhere"):
+    with pytest.raises(Exception, match=r"nowhere|refused a statement"):
         await migrate(database, [package.component])
     package.put("0002_broken.sql", "CREATE TABLE three (a BIGINT);\n")
     assert len(await migrate(database, [package.component])) == 2

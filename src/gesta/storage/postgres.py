@@ -334,12 +334,14 @@ def _resolve(group: list[_Job]) -> None:
 
 
 def _translate(error: BaseException) -> Exception:
-    """The driver's error as ours."""
+    """The driver's error as ours. What it says of hosts and statements is for the log, not for callers."""
+    told = f"{type(error).__name__}: {error}"
     if isinstance(error, asyncpg.DiskFullError):
         return StorageFull("PostgreSQL has no space left: writes are refused. Free space and retry.", retry_after_s=30)
     if isinstance(error, (*_TRY_AGAIN, *_OUT_OF_REACH)):
-        return Unavailable(f"PostgreSQL does not answer: {type(error).__name__}: {error}")
+        log.warning("storage.out_of_reach", error=told)
+        return Unavailable("The database does not answer. Try again in a moment.")
+    log.error("storage.refused", error=told)
     if isinstance(error, asyncpg.PostgresError):
-        return ServerError(f"PostgreSQL refused a statement: {type(error).__name__}: {error}")
-    log.error("storage.write_failed", error=f"{type(error).__name__}: {error}")
-    return ServerError(f"The write failed: {type(error).__name__}: {error}")
+        return ServerError("The database refused a statement; the log says why.")
+    return ServerError("The write failed; the log says why.")
