@@ -22,17 +22,22 @@ def decode_json(data: bytes | str, kind: Any = Any) -> Any:
     try:
         return msgspec.json.decode(data, type=kind)
     except msgspec.ValidationError as error:
-        raise InvalidInput(str(error), field=path_of(str(error))) from None
+        raise InvalidInput(_shortened(str(error)), field=path_of(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise InvalidInput(f"The body is not valid JSON: {error}") from None
     except RecursionError:
         raise InvalidInput("The JSON is nested too deeply") from None
 
 
+def _shortened(message: str) -> str:
+    """The start and the end, where the path stands: a message repeats the value, which may be a megabyte."""
+    return message if len(message) <= 400 else f"{message[:200]} … {message[-200:]}"
+
+
 def path_of(message: str) -> str | None:
     """The `$.a[0].b` path at the end of a msgspec message, without the `$`."""
     _, found, tail = message.rpartition(" - at `$")
-    return tail.rstrip("`").lstrip(".") or None if found else None
+    return tail.rstrip("`").lstrip(".")[:200] or None if found else None
 
 
 def encode_json(value: Any) -> bytes:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Literal
 
 import msgspec
 import pytest
@@ -13,6 +14,10 @@ from gesta.kernel.json import decode_json, encode_json, encode_json_sorted
 
 class Shape(msgspec.Struct):
     items: list[int]
+
+
+class Word(msgspec.Struct):
+    name: Literal["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,11 @@ def test_the_path_of_a_wrong_value_is_named() -> None:
 
 def test_sorted_encoding_does_not_depend_on_order() -> None:
     assert encode_json_sorted({"b": 1, "a": {"d": 1, "c": 2}}) == encode_json_sorted({"a": {"c": 2, "d": 1}, "b": 1})
+
+
+def test_a_message_never_repeats_a_whole_value() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        decode_json(b'{"name": "' + b"7" * 100_000 + b'"}', Word)
+    assert len(refused.value.message) < 500
+    assert refused.value.message.endswith("at `$.name`")
+    assert refused.value.field == "name"
