@@ -34,7 +34,8 @@ async def filled(ledger: StoredLedger) -> StoredLedger:
     for start in range(0, ROWS, 200):
         await ledger.append(ORG, [fill(number) for number in range(start, min(start + 200, ROWS))])
     await ledger.append(ORG, [executor(number, created_at_us=fill(3).created_at_us) for number in range(20)])
-    await ledger.append(OTHER, [run(number, account=7) for number in range(10)])
+    await ledger.append(OTHER, [run(number, account=7, parent_id="p" if number else None) for number in range(2)])
+    await ledger.append(OTHER, [run(number, account=7) for number in range(2, 10)])
     for number in range(5):
         stop = Transition(status=Status.STOPPING, event=NewEvent(type="executor.stopping"))
         await ledger.transition(ORG, f"executor{number}", stop)
@@ -53,6 +54,7 @@ async def test_a_sound_ledger_has_no_fault(filled: StoredLedger, database: Datab
     assert (report.organizations, report.executions, report.events) == (2, ROWS + 30, ROWS + 30 + 5 + 3)
     assert report.counters > 0
     assert report.days > 0
+    assert report.references == ROWS + 20 + 10 + 1
     assert seen[-1] == report.executions
 
 
@@ -82,6 +84,9 @@ async def test_an_empty_ledger_has_no_fault(ledger: StoredLedger, database: Data
         ("UPDATE executions SET created_at = created_at + 86400000000 WHERE id = 'executor9'", "organization 1, day"),
         ("UPDATE executions SET cell = 600 WHERE id = 'executor9'", "execution executor9 cannot be read: IndexError"),
         ("UPDATE executions SET body = content WHERE id = 'executor9'", "execution executor9 cannot be read: "),
+        ("DELETE FROM refs WHERE value = 'order7'", "organization 1: the "),
+        ("UPDATE refs SET value = 'order8' WHERE value = 'order7' AND rid % 3 = 0", "references stored are not the"),
+        ("UPDATE executions SET parent_id = 'p' WHERE id = 'executor9'", "that the rows name"),
         ("INSERT INTO scopes (scope, path) VALUES (77, '[]')", "scope 77 has counters but no rows"),
     ],
 )

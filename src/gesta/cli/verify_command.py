@@ -46,7 +46,7 @@ def show(report: Report) -> None:
     """What was compared, then what differs."""
     table = Table("compared", "", box=None, show_header=False)
     table.columns[1].justify = "right"
-    for name in ("organizations", "executions", "events", "counters", "days"):
+    for name in ("organizations", "executions", "events", "counters", "days", "references"):
         table.add_row(name, f"{getattr(report, name):,}")
     out.print(table)
     for fault in report.faults:

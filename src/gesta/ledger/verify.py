@@ -9,13 +9,15 @@ from decimal import Decimal
 import msgspec
 
 from gesta.ledger import daily
-from gesta.ledger.codes import EVERY, counted_as, kind_of
+from gesta.ledger.codes import EVERY, REFERENCE_CODE, counted_as, kind_of
+from gesta.ledger.records import Execution
 from gesta.ledger.rows import ROW_COLUMNS, SEQ_BITS, SEQ_MASK, execution_of
 from gesta.ledger.tree import END, FIRST, ROOT, TOP, Key
 from gesta.storage.program import Database, Fetch, Program, Statement, postgres_text, sqlite_text
 
 CHUNK = 2000
 MOST_FAULTS = 100
+_SUM_MASK = (1 << 64) - 1
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -26,6 +28,7 @@ class Report(msgspec.Struct, kw_only=True):
     events: int = 0
     counters: int = 0
     days: int = 0
+    references: int = 0
     faults: list[str] = []
 
     def fault(self, text: str) -> None:
@@ -57,6 +60,11 @@ _ROWS = _statement(
     f"SELECT {ROW_COLUMNS} FROM executions WHERE organization = $1 AND (created_at, rid) > ($2, $3)"  # noqa: S608
     " ORDER BY created_at, rid LIMIT $4"
 )
+_REFS = _statement(
+    "SELECT key, value, created_at, rid FROM refs"
+    " WHERE organization = $1 AND (key, value, created_at, rid) > ($2, $3, $4, $5)"
+    " ORDER BY key, value, created_at, rid LIMIT $6"
+)
 _TALLIES = _statement("SELECT scope, level, cell, lo_at, lo_rid, n FROM tallies WHERE scope = $1")
 _SCOPES = _statement("SELECT scope FROM scopes ORDER BY scope")
 _DAYS = _statement(
@@ -78,13 +86,34 @@ def _verify(progress: Callable[[int], None]) -> Program[Report]:
             unseen.discard(scope)
             yield from _check_tree(report, scope, entries)
         yield from _check_days(report, organization, counted.days)
+        yield from _check_references(report, organization, counted.references)
     for scope in sorted(unseen):
         report.fault(f"scope {scope} has counters but no rows")
     return report
 
 
+class _References:
+    """How many references there are and a sum over them that does not depend on their order: two orders of the same
+    set are compared without holding it."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.sum = 0
+
+    def add(self, key: int, value: str, created_at: int, rid: int) -> None:
+        self.count += 1
+        self.sum = (self.sum + hash((key, value, created_at, rid))) & _SUM_MASK
+
+    def add_those_of(self, rid: int, execution: Execution) -> None:
+        for name, value in execution.correlation.items():
+            self.add(REFERENCE_CODE[name], value, execution.created_at_us, rid)
+        if execution.parent_id is not None:
+            self.add(REFERENCE_CODE["parent_id"], execution.parent_id, execution.created_at_us, rid)
+
+
 class _Counted:
     def __init__(self) -> None:
+        self.references = _References()
         self.scopes: dict[int, list[tuple[Key, int]]] = {}
         self.days: dict[daily.DayKey, daily.Sums] = {}
 
@@ -119,6 +148,7 @@ def _recount(report: Report, organization: int, counted: _Counted, progress: Cal
                 report.fault(f"execution {execution.id}: its cell is not that of a {execution.kind}")
             for scope in (-organization, execution.account):
                 counted.scopes.setdefault(scope, []).append((key, cell))
+            counted.references.add_those_of(row[0], execution)
             daily.collect(counted.days, execution.account, cell, execution.created_at_us, execution.detail)
         report.executions += len(rows)
         progress(report.executions)
@@ -158,3 +188,19 @@ def _check_days(report: Report, organization: int, counted: dict[daily.DayKey, d
     for key in sorted(stored.keys() | counted.keys()):
         if stored.get(key) != counted.get(key):
             report.fault(f"organization {organization}, day {key}: stored {stored.get(key)}, rows {counted.get(key)}")
+
+
+def _check_references(report: Report, organization: int, counted: _References) -> Program[None]:
+    """What executions are found by: exactly the correlation ids and parents that their rows name."""
+    stored = _References()
+    last: tuple[int, str, int, int] = (-1, "", 0, 0)
+    while rows := (yield Fetch(_REFS, (organization, *last, CHUNK))):
+        for row in rows:
+            stored.add(*row)
+        last = tuple(rows[-1])
+    report.references += stored.count
+    if (stored.count, stored.sum) != (counted.count, counted.sum):
+        report.fault(
+            f"organization {organization}: the {stored.count} references stored are not"
+            f" the {counted.count} that the rows name"
+        )
