@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 # Currency units per point of price, by the NinjaTrader master name. A root that is missing here counts as 1.
 POINT_VALUES: dict[str, Decimal] = {
@@ -51,6 +52,7 @@ _CURRENCIES = frozenset(re.findall("...", "USDEURGBPJPYCHFAUDNZDCADSEKNOKDKKMXNZ
 _COINS = ("BTC", "ETH", "LTC", "BCH", "XRP", "SOL", "DOGE", "ADA", "XLM")
 
 
+@lru_cache(maxsize=1024)
 def dated_name(instrument: str, year: int) -> str:
     """The dated form that NinjaTrader's API prints, `MES 06-26`, of `MES JUN26`, `MES 06-26` or `MESM6`.
 

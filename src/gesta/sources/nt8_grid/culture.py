@@ -78,7 +78,7 @@ def find_layout(lines: Iterable[Line], named: Mapping[str, str]) -> Layout:
     return Layout(
         separator=separator,
         header_line=line.number,
-        header=tuple(normal(field) for field in fields[:width]),
+        header=tuple(fields[:width]),
         columns=columns_of(fields, named),
         width=width,
     )
@@ -95,7 +95,7 @@ def data_lines(lines: Iterable[Line], layout: Layout) -> Iterator[tuple[Line, li
         except RowError as error:
             yield line, error
             continue
-        if tuple(normal(field) for field in fields[: layout.width]) != layout.header:
+        if tuple(fields[: layout.width]) != layout.header:
             yield line, fields
 
 

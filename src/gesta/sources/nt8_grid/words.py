@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 from gesta.ledger.records import Side
 from gesta.sources.nt8_grid.headers import normal
@@ -78,11 +79,13 @@ MONTHS: dict[str, int] = {
 }
 
 
+@lru_cache(maxsize=256)
 def half_of_day(text: str) -> str | None:
     """`am` or `pm`, in any language of the table; None if the text is neither."""
     return HALVES.get(_half(text))
 
 
+@lru_cache(maxsize=256)
 def side_of(text: str) -> Side:
     """Raises RowError for a word that is neither a buy nor a sell in the table."""
     found = _ACTIONS.get(normal(text))
@@ -91,6 +94,7 @@ def side_of(text: str) -> Side:
     return Side(found)
 
 
+@lru_cache(maxsize=256)
 def entry_or_exit(text: str) -> str | None:
     """`entry`, `exit`, or None for an empty cell. Raises RowError for another word."""
     if not text.strip() or text.strip() == "-":
@@ -101,6 +105,7 @@ def entry_or_exit(text: str) -> str | None:
     return found
 
 
+@lru_cache(maxsize=1024)
 def position_of(text: str, direction: int | None = None) -> Decimal:
     """The signed position of `4 L`, `1 S`, `-`, `0`, `-9`.
 
