@@ -5,11 +5,15 @@ from __future__ import annotations
 from gesta.kernel.errors import NotFound
 from gesta.ledger import scanning, walk
 from gesta.ledger.changing import find
+from gesta.ledger.codes import STATUSES
 from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice
-from gesta.ledger.records import Event, Execution, FeedItem
+from gesta.ledger.records import Event, Execution, FeedItem, Severity
 from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, event_of, execution_of
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Program, Row
+
+# The type of the event that tells of a birth; `event.feed` has it too.
+BORN = "execution.recorded"
 
 
 def get(organization: int, execution_id: str, account: int | None) -> Program[Execution | None]:
@@ -79,10 +83,38 @@ def events(organization: int, execution_id: str, after_seq: int, limit: int) -> 
     row = yield from find(organization, execution_id, None)
     if row is None:
         raise NotFound(f"Execution {execution_id[:128]} not found.")
+    rid = row[0]
+    execution = execution_of(row)
     after = organization << SEQ_BITS | min(max(after_seq, 0), SEQ_MASK)
-    rows = yield Fetch(SQL["event.timeline"], (row[0], after, limit + 1))
-    found: list[Event] = [event_of(each, execution_id) for each in rows[:limit]]
-    return EventSlice(events=found, has_more=len(rows) > limit)
+    rows: list[Row] = []
+    if execution.seq != rid & SEQ_MASK:
+        rows = yield Fetch(SQL["event.timeline"], (rid, after, limit + 1))
+    found = [event_of(each, execution_id) for each in rows]
+    if after < rid:
+        found.insert(0, (yield from _birth(rid, execution, found)))
+    return EventSlice(events=found[:limit], has_more=len(found) > limit)
+
+
+def _birth(rid: int, execution: Execution, following: list[Event]) -> Program[Event]:
+    """The first event of every execution, which is not stored: its row says all but the status it was born with."""
+    left = [event.from_status for event in following if event.from_status is not None]
+    status = left[0] if left else execution.status
+    if following and not left:
+        rows = yield Fetch(SQL["event.first_left"], (rid,))
+        status = STATUSES[rows[0][0]] if rows else execution.status
+    return Event(
+        seq=rid & SEQ_MASK,
+        execution_id=execution.id,
+        at_us=execution.recorded_at_us,
+        recorded_at_us=execution.recorded_at_us,
+        type=BORN,
+        level=Severity.INFO,
+        from_status=None,
+        to_status=status,
+        title="",
+        message="",
+        data={},
+    )
 
 
 def feed(organization: int, after_seq: int, limit: int) -> Program[list[FeedItem]]:

@@ -15,7 +15,7 @@ from gesta.storage.program import Fetch, Program, Row
 # Up to this offset a plain OFFSET over the index is cheaper than a walk.
 NEAR = 512
 # A filtered page near an end first looks at this many index entries for each row it wants, and at no more than PROBE.
-PROBE_PER_ROW = 4
+PROBE_PER_ROW = 16
 PROBE = 512
 # So few matching rows are found by listing the blocks that hold any.
 RARE = 1024

@@ -42,15 +42,13 @@ INSERT INTO events (eid, rid, at, recorded_at, type, level, from_status, to_stat
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 
 -- name: event.timeline
--- The birth of an execution is the execution's own row; what came after stands in `events`.
-SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data FROM (
-  SELECT x.rid AS eid, x.recorded_at AS at, x.recorded_at, 'execution.recorded' AS type, 1 AS level,
-    CAST(NULL AS BIGINT) AS from_status, @born AS to_status, '' AS title, '' AS message, CAST(NULL AS BYTEA) AS data
-  FROM executions x WHERE x.rid = $1 AND x.rid > $2
-  UNION ALL
-  SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data
-  FROM events WHERE rid = $1 AND eid > $2) timeline
-ORDER BY eid LIMIT $3
+-- What came after the birth of an execution.
+SELECT eid, at, recorded_at, type, level, from_status, to_status, title, message, data FROM events
+WHERE rid = $1 AND eid > $2 ORDER BY eid LIMIT $3
+
+-- name: event.first_left
+-- The status that the first transition of an execution left: the one it was born with.
+SELECT from_status FROM events WHERE rid = $1 AND from_status IS NOT NULL ORDER BY eid LIMIT 1
 
 -- name: event.feed
 -- Births are the rows of `executions`, everything else is in `events`; both are in order of recording.

@@ -59,33 +59,39 @@ SELECT @row FROM executions WHERE rid IN (
 ORDER BY created_at, rid
 
 -- name: picked_newest
--- The matching rows of the blocks whose bounds are listed in $2.
+-- The matching rows of the blocks whose bounds are listed in $2. The blocks must be the outer loop: a planner left to
+-- itself reads the whole scope.
 SELECT @row FROM executions WHERE rid IN (
-  SELECT x.rid FROM (
 -- sqlite:
-    SELECT value->>0 AS low_at, value->>1 AS low_rid, value->>2 AS end_at, value->>3 AS end_rid FROM json_each($2)
--- postgres:
-    SELECT (value->>0)::bigint AS low_at, (value->>1)::bigint AS low_rid, (value->>2)::bigint AS end_at,
-      (value->>3)::bigint AS end_rid FROM jsonb_array_elements($2::jsonb)
--- end
-  ) b JOIN executions x ON x.@scope = $1
-    AND (x.created_at, x.rid) >= (b.low_at, b.low_rid) AND (x.created_at, x.rid) < (b.end_at, b.end_rid)
+  SELECT x.rid FROM json_each($2) b CROSS JOIN executions x ON x.@scope = $1
+    AND x.created_at >= b.value->>0 AND x.created_at <= b.value->>2
+    AND (x.created_at, x.rid) >= (b.value->>0, b.value->>1) AND (x.created_at, x.rid) < (b.value->>2, b.value->>3)
   WHERE @ints(x.cell, $3) ORDER BY x.created_at DESC, x.rid DESC LIMIT $4 OFFSET $5)
+-- postgres:
+  SELECT x.rid FROM jsonb_array_elements($2::jsonb) b CROSS JOIN LATERAL (
+    SELECT rid, created_at, cell FROM executions
+    WHERE @scope = $1 AND (created_at, rid) >= ((b.value->>0)::bigint, (b.value->>1)::bigint)
+      AND (created_at, rid) < ((b.value->>2)::bigint, (b.value->>3)::bigint) OFFSET 0) x
+  WHERE @ints(x.cell, $3) ORDER BY x.created_at DESC, x.rid DESC LIMIT $4 OFFSET $5)
+-- end
 ORDER BY created_at DESC, rid DESC
 
 -- name: picked_oldest
--- The matching rows of the blocks whose bounds are listed in $2.
+-- The matching rows of the blocks whose bounds are listed in $2. The blocks must be the outer loop: a planner left to
+-- itself reads the whole scope.
 SELECT @row FROM executions WHERE rid IN (
-  SELECT x.rid FROM (
 -- sqlite:
-    SELECT value->>0 AS low_at, value->>1 AS low_rid, value->>2 AS end_at, value->>3 AS end_rid FROM json_each($2)
--- postgres:
-    SELECT (value->>0)::bigint AS low_at, (value->>1)::bigint AS low_rid, (value->>2)::bigint AS end_at,
-      (value->>3)::bigint AS end_rid FROM jsonb_array_elements($2::jsonb)
--- end
-  ) b JOIN executions x ON x.@scope = $1
-    AND (x.created_at, x.rid) >= (b.low_at, b.low_rid) AND (x.created_at, x.rid) < (b.end_at, b.end_rid)
+  SELECT x.rid FROM json_each($2) b CROSS JOIN executions x ON x.@scope = $1
+    AND x.created_at >= b.value->>0 AND x.created_at <= b.value->>2
+    AND (x.created_at, x.rid) >= (b.value->>0, b.value->>1) AND (x.created_at, x.rid) < (b.value->>2, b.value->>3)
   WHERE @ints(x.cell, $3) ORDER BY x.created_at ASC, x.rid ASC LIMIT $4 OFFSET $5)
+-- postgres:
+  SELECT x.rid FROM jsonb_array_elements($2::jsonb) b CROSS JOIN LATERAL (
+    SELECT rid, created_at, cell FROM executions
+    WHERE @scope = $1 AND (created_at, rid) >= ((b.value->>0)::bigint, (b.value->>1)::bigint)
+      AND (created_at, rid) < ((b.value->>2)::bigint, (b.value->>3)::bigint) OFFSET 0) x
+  WHERE @ints(x.cell, $3) ORDER BY x.created_at ASC, x.rid ASC LIMIT $4 OFFSET $5)
+-- end
 ORDER BY created_at ASC, rid ASC
 
 -- name: probed
