@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -61,6 +62,14 @@ class Ingest:
 
     async def record(self, batch: Sequence[tuple[int, bytes | msgspec.Raw]]) -> list[Result]:
         """Record what is valid of a batch. One result per row, in order."""
+        results, rows = await self.prepare(batch)
+        await self.append(rows)
+        return results
+
+    async def prepare(
+        self, batch: Sequence[tuple[int, bytes | msgspec.Raw]]
+    ) -> tuple[list[Result], list[tuple[Result, NewExecution]]]:
+        """Read the rows of a batch: a result for each, and those to append, which fills their results in."""
         results: list[Result] = []
         rows: list[tuple[Result, NewExecution]] = []
         for number, raw in batch:
@@ -70,10 +79,10 @@ class Ingest:
                 rows.append((result, await self._row(raw)))
             except CallerError as error:
                 self._refuse(result, error)
-        await self._append(rows)
-        return results
+        return results, rows
 
-    async def _append(self, rows: Sequence[tuple[Result, NewExecution]]) -> None:
+    async def append(self, rows: Sequence[tuple[Result, NewExecution]]) -> None:
+        """Record the rows and say in their results what became of them."""
         if not rows:
             return
         try:
@@ -84,7 +93,7 @@ class Ingest:
                 self._refuse(rows[0][0], error)
                 return
             for one in rows:
-                await self._append([one])
+                await self.append([one])
             return
         for (result, _), outcome in zip(rows, appended, strict=True):
             self._merge(result, outcome)
@@ -240,16 +249,16 @@ async def _post_lines(
     spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - closed by the stream, or below
     first_results: list[Result] = []
 
-    async def flush(batch: list[tuple[int, bytes]]) -> None:
-        results = list(filter(wanted, await ingest.record(batch)))
-        first_results.extend(results[: _SHOWN_RESULTS - len(first_results)])
+    def keep(results: list[Result]) -> None:
+        kept = list(filter(wanted, results))
+        first_results.extend(kept[: _SHOWN_RESULTS - len(first_results)])
         try:
-            spool.write(encoder.encode_lines(results))
+            spool.write(encoder.encode_lines(kept))
         except OSError as error:
             raise StorageFull("The disk has no room for the results.") from error
 
     try:
-        await _read_batches(request, services, flush)
+        await _record_batches(request, services, ingest, keep)
         refusal = ingest.refusal(first_results)
         if refusal is not None:
             raise refusal
@@ -264,6 +273,36 @@ async def _post_lines(
         spool.close()
         raise
     return StreamingResponse(_drain(spool), media_type=NDJSON)
+
+
+async def _record_batches(
+    request: Request, services: Services, ingest: Ingest, keep: Callable[[list[Result]], None]
+) -> None:
+    """Read each batch while the one before it is being committed; at most one is under way."""
+    writing: asyncio.Task[None] | None = None
+    waiting: list[Result] = []
+
+    async def settle() -> None:
+        nonlocal writing
+        if writing is not None:
+            task, writing = writing, None
+            await task
+            keep(waiting)
+
+    async def flush(batch: list[tuple[int, bytes]]) -> None:
+        nonlocal writing, waiting
+        results, rows = await ingest.prepare(batch)
+        await settle()
+        writing, waiting = asyncio.create_task(ingest.append(rows)), results
+
+    try:
+        await _read_batches(request, services, flush)
+        await settle()
+    except BaseException:
+        # What is under way is finished, so that the counts of the error say what is recorded.
+        if writing is not None:
+            await asyncio.gather(writing, return_exceptions=True)
+        raise
 
 
 async def _read_batches(request: Request, services: Services, flush: Callable[[list[tuple[int, bytes]]], Any]) -> None:
