@@ -272,7 +272,7 @@ def test_ten_thousand_idle_sockets(process: Process) -> None:
                 assert client("GET", "/ledger/executions?limit=1", process.bearer).status == 200
         assert time.monotonic() - started_s < 10
         grown_mib = process.rss_mib() - before_mib
-        assert grown_mib < 300, "more than 30 kB per idle connection"
+        assert grown_mib < 150, "more than 15 kB per idle connection"
         kept = [peer for number, peer in enumerate(peers) if number % 4 == 2]
         for peer in kept[::50]:
             assert peer.recv(12) == b"HTTP/1.1 200"

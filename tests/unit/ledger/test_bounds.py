@@ -12,6 +12,9 @@ from gesta.kernel.errors import InvalidInput
 from gesta.kernel.times import MAX_US, MIN_US
 from gesta.ledger.bounds import MAX_MAGNITUDE, MIN_EXPONENT, check_amounts, check_time, check_values
 from gesta.ledger.daily import Sums, measures, texts
+from gesta.ledger.records import NewEvent
+from gesta.ledger.rows import check_text
+from gesta.ledger.store import check_event
 from gesta.testing.rows import executor, fill, run
 
 FITS = ["0", "-0", "1.5", "1e40", "1e-64", "0e-64", "-999999999999999999999999.999999999999999999999999999999"]
@@ -64,3 +67,23 @@ def test_the_extremes_are_summed_exactly() -> None:
     for _ in range(3):
         total.add(great, -1)
     assert texts(total)[1] == "0." + "0" * (-3 * MIN_EXPONENT - 1) + "1"
+
+
+@pytest.mark.parametrize(
+    ("field", "most"), [("id", 256), ("name", 1024), ("parent_id", 512), ("correlation", 512)], ids=str
+)
+def test_lengths(field: str, most: int) -> None:
+    def of_length(length: int) -> Any:
+        text: Any = "x" * length
+        return msgspec.structs.replace(run(1), **{field: {"order_id": text} if field == "correlation" else text})
+
+    check_text(of_length(most))
+    with pytest.raises(InvalidInput):
+        check_text(of_length(most + 1))
+
+
+@pytest.mark.parametrize("field", ["title", "message"])
+def test_lengths_of_events(field: str) -> None:
+    check_event(NewEvent(type="a", **{field: "x" * 65_536}))
+    with pytest.raises(InvalidInput):
+        check_event(NewEvent(type="a", **{field: "x" * 65_537}))

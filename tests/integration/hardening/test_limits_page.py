@@ -1,0 +1,97 @@
+"""docs/reference/limits.md says what the code does: every number in it comes from here."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+
+from gesta.access import authentication
+from gesta.apis.b3os import parameters as b3os
+from gesta.apis.common import posted
+from gesta.apis.crosstrade import arguments, reading, stream
+from gesta.apis.hummingbot import parameters as hummingbot
+from gesta.apis.native import bodies, codec, hub, ingest, params, routes
+from gesta.apis.refold import listing, paging
+from gesta.app.settings import Settings
+from gesta.desk.reading import MAX_PAGE
+from gesta.ledger import bounds, daily
+
+PAGE = Path(__file__).parents[3] / "docs/reference/limits.md"
+SETTINGS = Settings()
+# What the page says → the number in the code. Settings are found by the last column.
+FIXED: dict[str, float] = {
+    "query string, CrossTrade": arguments.MAX_QUERY_BYTES,
+    "rows of a JSON array": ingest.MAX_ARRAY_ROWS,
+    "values of a JSON array, counted by commas": ingest.MAX_ARRAY_COMMAS,
+    "line of an NDJSON stream, which has no end of its own": bodies.MAX_LINE_BYTES,
+    "events posted at once": routes.MAX_NOTES,
+    "nesting of free JSON: configurations, payloads, event data": codec.MAX_DEPTH,
+    "calls above the rate in a row, CrossTrade": stream.MAX_VIOLATIONS,
+    "feed held in memory per organization": hub.RING_ITEMS,
+    "feed held in memory per organization, in size": hub.RING_BYTES,
+    "`limit` of a CrossTrade page": MAX_PAGE,
+    "rows of a CrossTrade reply that is not paged": reading.MAX_REPLY_ROWS,
+    "`lookbackTime`": arguments.MAX_LOOKBACK_S,
+    "`limit` of Hummingbot logs": hummingbot.MAX_LOGS,
+    "`limit` of B3OS": b3os.MAX_LIMIT,
+    "`offset` of B3OS": b3os.MAX_OFFSET,
+    "`limit` of Refold": paging.MAX_LIMIT,
+    "applications in `slug`, Refold": listing.MAX_SLUGS,
+    "`limit` of `/ledger`": params.LIST["limit"].schema["maximum"],
+    "`offset` of `/ledger`": params.MAX_OFFSET,
+    "digits of a number": bounds.MAX_DIGITS,
+    "magnitude of a number, as a power of ten": bounds.MAX_MAGNITUDE,
+    "finest part of a number, as a power of ten": bounds.MIN_EXPONENT,
+    "digits of a number in Gesta's own rows": codec._MAX_DIGITS,
+    "magnitude of a number in a vendor's row, as a power of ten": math.log10(posted.MAX_NUMBER),
+    "text of a vendor's row": posted.MAX_TEXT,
+    "token or key as sent": authentication.SECRET_LIMIT,
+}
+# Bounds that the ledger states in a sentence only; tests of the ledger hold them.
+STATED = {
+    "id": 256,
+    "name": 1024,
+    "correlation id and parent id": 512,
+    "title and message of an event": 65536,
+}
+_ROW = re.compile(r"^\| (.+?) \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+
+
+def rows() -> list[tuple[str, ...]]:
+    return [row for row in _ROW.findall(PAGE.read_text("utf-8")) if row[0] != "what"]
+
+
+def number_of(text: str) -> float | None:
+    found = re.match(r"-?[0-9]+", text)
+    return float(found[0]) if found else None
+
+
+def test_every_number_is_that_of_the_code() -> None:
+    told = set()
+    for what, bound, _, where in rows():
+        told.add(what)
+        setting = re.fullmatch(r"`(\w+)\.(\w+)`", where)
+        if setting:
+            assert number_of(bound) == getattr(getattr(SETTINGS, setting[1]), setting[2]), what
+        elif what == "requests per credential":
+            assert where == "`rates.<dialect>`"
+        else:
+            assert where == "fixed", what
+            assert number_of(bound) == {**FIXED, **STATED}[what], what
+    assert set(FIXED) | set(STATED) <= told
+
+
+def test_every_bounding_setting_is_told() -> None:
+    told = {where.strip("`") for *_, where in rows()}
+    for section in ("server", "limits"):
+        for name in getattr(SETTINGS, section).__struct_fields__:
+            if name in ("host", "port", "backlog", "shutdown_deadline_s", "stream_heartbeat_s"):
+                continue  # they bound nothing that a caller sends
+            assert f"{section}.{name}" in told
+
+
+def test_sums_are_as_exact_as_the_page_says() -> None:
+    assert f"adds with {daily.EXACT.prec} digits" in PAGE.read_text("utf-8")
+    # Three factors at their finest against three at their greatest, and as many rows as 64 bits can count.
+    assert daily.EXACT.prec >= 3 * (bounds.MAX_MAGNITUDE + 1) - 3 * bounds.MIN_EXPONENT + 20
