@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from gesta.storage.postgres import PostgresDatabase
 from gesta.storage.program import Database
@@ -37,6 +38,13 @@ def start_postgres(folder: Path, settings: str = "") -> Any:
             file.write(settings)
         server.start()
     return server
+
+
+@pytest.fixture(autouse=True)
+def _own_log() -> Iterator[None]:
+    """A test that sets up logging, as each command does, does so for itself only."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@ never written, because they may hold credentials."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import Callable
@@ -37,7 +38,7 @@ def configure(settings: LogSettings) -> None:
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
+        logger_factory=_Sink,
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
@@ -77,11 +78,30 @@ def request_log(settings: LogSettings) -> Callable[[RequestLine], None] | None:
         return _through_structlog
 
     def write(line: RequestLine) -> None:
-        stream = sys.stderr.buffer
-        stream.write(_encoder.encode(line) + b"\n")
-        stream.flush()
+        _write(_encoder.encode(line))
 
     return write
+
+
+def _write(line: bytes) -> None:
+    """Write to standard error as it is now. What cannot be written there (its reader has gone, it is closed, the disk
+    is full) is lost: a log must not stop what it tells of."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stream = sys.stderr.buffer
+        stream.write(line + b"\n")
+        stream.flush()
+
+
+class _Sink:
+    """The end of structlog's chain."""
+
+    def __init__(self, *_args: object) -> None:
+        """Structlog passes the logger's name on; there is one sink for all."""
+
+    def msg(self, line: bytes) -> None:
+        _write(line)
+
+    log = debug = info = warning = warn = error = err = critical = fatal = failure = exception = msg
 
 
 def _through_structlog(line: RequestLine) -> None:

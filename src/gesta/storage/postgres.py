@@ -154,6 +154,14 @@ class PostgresDatabase:
         self._callbacks.append(callback)
 
     async def _write_forever(self) -> None:
+        try:
+            await self._write_groups()
+        finally:
+            # Whatever ends the writer, nobody may wait for it any longer.
+            self._open = False
+            self._fail_waiting(Unavailable("The database is not open."))
+
+    async def _write_groups(self) -> None:
         loop = asyncio.get_running_loop()
         stopping = False
         while not stopping:
@@ -165,8 +173,13 @@ class PostgresDatabase:
             stopping = job is None
             began_s = loop.time()
             group.sort(key=lambda each: each.key)
-            error = await self._commit_group(group) if group else None
-            _resolve(group)
+            error: Exception | None = Unavailable("The write was not finished.")
+            try:
+                error = await self._commit_group(group) if group else None
+            finally:
+                if isinstance(error, Unavailable):
+                    _fail(group, error)
+                _resolve(group)
             if error is not None and loop.time() - began_s >= self._write_patience_s / 2:
                 # The server is silent: who waited behind this group shall not wait for a turn of the same.
                 self._fail_waiting(error)

@@ -148,7 +148,12 @@ class SqliteDatabase:
                     break
                 job = self._jobs.get()
             if group:
-                _commit_group(connection, group)
+                try:
+                    _commit_group(connection, group)
+                except BaseException:
+                    # Nobody may wait for a writer that is no more.
+                    self._fail(group)
+                    raise
                 self._tell(group)
             if job is None:
                 break
@@ -157,6 +162,17 @@ class SqliteDatabase:
         except apsw.Error as error:
             log.warning("storage.checkpoint_failed", error=str(error))
         _close(connection)
+
+    def _fail(self, group: list[_Job]) -> None:
+        """The writer ends: what it holds and what waits for it fails, and so does every later write."""
+        self._writer = None
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None:
+                group.append(job)
+        for job in group:
+            job.error = job.error or Unavailable("The database is not open.")
+        self._tell(group)
 
     def _tell(self, group: list[_Job]) -> None:
         loop = self._loop

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import logging
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +105,17 @@ def test_the_level_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     structlog.get_logger().warning("quiet")
     logging.getLogger("asyncio").warning("quiet")
     assert capsys.readouterr().err == ""
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stderr", closed)
+    logs.configure(LogSettings(format="json"))
+    write = logs.request_log(LogSettings(format="json"))
+    structlog.get_logger().error("written")
+    assert b"written" in closed.buffer.getvalue()  # type: ignore[attr-defined]
+    closed.close()
+    structlog.get_logger().error("lost")
+    assert write is not None
+    monkeypatch.setattr(sys, "stderr", None)
+    structlog.get_logger().error("lost too")
