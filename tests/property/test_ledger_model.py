@@ -33,7 +33,7 @@ def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree, "BLOCK", 4)
     monkeypatch.setattr(tree, "FANOUT", 2)
     monkeypatch.setattr(walk, "NEAR", 3)
-    monkeypatch.setattr(walk, "PROBE", 4)
+    monkeypatch.setattr(walk, "PROBE", 30)
     monkeypatch.setattr(walk, "RARE", 6)
     monkeypatch.setattr(walk, "MANY_COUNTERS", 2)
 

@@ -14,8 +14,8 @@ from gesta.storage.program import Fetch, Program, Row
 
 # Up to this offset a plain OFFSET over the index is cheaper than a walk.
 NEAR = 512
-# A filtered page near an end first looks at this many index entries for each row it wants, and at no more than PROBE.
-PROBE_PER_ROW = 16
+# A filtered page near an end first looks at twice as many index entries as it should need by the filter's share of all
+# rows; where that is more than this, it asks the tree at once.
 PROBE = 512
 # So few matching rows are found by listing the blocks that hold any.
 RARE = 1024
@@ -24,13 +24,14 @@ MANY_COUNTERS = 6
 
 
 class Plan(NamedTuple):
-    """What a filter comes to in one scope. `cells` is None when every row matches."""
+    """What a filter comes to in one scope: `total` of its `size` rows match; `cells` is None when all do."""
 
     scope: int
     top: int
     counters: list[int]
     cells: str | None
     total: int
+    size: int
 
 
 class Span(NamedTuple):
@@ -57,15 +58,16 @@ def plan(query: Filter) -> Program[Plan]:
     if not (query.kinds or query.statuses or query.sources or query.modes):
         rows = yield Fetch(SQL["tally.total"], (scope,))
         root = {row[0]: row[1] for row in rows}
-        return Plan(scope, root.get(TOP, 0), [EVERY], None, root.get(EVERY, 0))
+        size = root.get(EVERY, 0)
+        return Plan(scope, root.get(TOP, 0), [EVERY], None, size, size)
     rows = yield Fetch(SQL["tally.root"], (scope,))
     root = {row[0]: row[1] for row in rows}
     cells = matching_cells(query, root)
     total = sum(root[cell] for cell in cells)
-    top = root.get(TOP, 0)
-    if total == root.get(EVERY, 0):
-        return Plan(scope, top, [EVERY], None, total)
-    return Plan(scope, top, counters_for(cells, root), encode_json(cells).decode(), total)
+    top, size = root.get(TOP, 0), root.get(EVERY, 0)
+    if total == size:
+        return Plan(scope, top, [EVERY], None, total, size)
+    return Plan(scope, top, counters_for(cells, root), encode_json(cells).decode(), total, size)
 
 
 def span(plan: Plan, low: Key, high: Key) -> Program[Span]:
@@ -158,20 +160,22 @@ def _select(plan: Plan, span: Span, offset: int, limit: int, newest_first: bool,
             return (yield Fetch(statement, (value, *low, *high, limit)))
         statement, value = rows_sql(plan.scope, direction)
         return (yield Fetch(statement, (value, *low, *high, limit, offset)))
-    if plan.cells is not None and probe and offset <= PROBE // 4:
+    if plan.cells is not None and probe:
         rows, complete = yield from _probe(plan, low, high, offset, limit, direction)
         if complete:
             return rows
     skip = offset + (plan.total - span.upto if newest_first else span.below)
     if plan.cells is not None and plan.total <= RARE:
         return (yield from _pick(plan, skip, limit, newest_first))
-    return (yield from _collect(plan, _Walk(plan, skip, newest_first), limit, direction))
+    return (yield from _collect(plan, _Walk(plan, skip, newest_first), limit, newest_first))
 
 
 def _probe(plan: Plan, low: Key, high: Key, offset: int, limit: int, direction: str) -> Program[tuple[list[Row], bool]]:
     """Try the first rows of the range: mostly the matching ones are not rare. `complete` says whether that was all."""
+    most = 2 * (offset + limit) * plan.size // plan.total + 16
+    if most > PROBE:
+        return [], False
     statement, value = rows_sql(plan.scope, f"probe_{direction}")
-    most = min(PROBE, PROBE_PER_ROW * (offset + limit))
     rows = yield Fetch(statement, (value, *low, *high, limit, offset, plan.cells, most))
     if len(rows) == limit:
         return rows, True
@@ -198,8 +202,7 @@ def _pick(plan: Plan, skip: int, limit: int, newest_first: bool) -> Program[list
         if held >= skip + limit:
             break
     bounds = yield from _bounds(plan.scope, sorted(needed))
-    statement, value = rows_sql(plan.scope, "picked_newest" if newest_first else "picked_oldest")
-    return (yield Fetch(statement, (value, encode_json(bounds).decode(), plan.cells, limit, skip)))
+    return (yield from _picked(plan, bounds, skip, limit, newest_first))
 
 
 def _bounds(scope: int, lows: Sequence[Key]) -> Program[list[tuple[int, int, int, int]]]:
@@ -241,22 +244,35 @@ class _Walk:
         return None
 
 
-def _collect(plan: Plan, walk: _Walk, limit: int, direction: str) -> Program[list[Row]]:
-    found: list[Row] = []
-    while len(found) < limit:
+def _collect(plan: Plan, walk: _Walk, limit: int, newest_first: bool) -> Program[list[Row]]:
+    """The page from the blocks that the walk comes to, in one statement."""
+    needed: list[tuple[int, int, int, int]] = []
+    held = first_skip = 0
+    while True:
         block = yield from walk.next()
         if block is None:
             break
         node, skip = block
         if plan.cells is None:
             # Without a filter the page goes on past the block by itself.
-            bounds = (*FIRST, *node.high) if direction == "newest" else (*node.low, *END)
-            statement, value = rows_sql(plan.scope, direction)
+            bounds = (*FIRST, *node.high) if newest_first else (*node.low, *END)
+            statement, value = rows_sql(plan.scope, "newest" if newest_first else "oldest")
             return (yield Fetch(statement, (value, *bounds, limit, skip)))
-        statement, value = rows_sql(plan.scope, f"{direction}_in_cells")
-        rows = yield Fetch(statement, (value, *node.low, *node.high, limit - len(found), skip, plan.cells))
-        found.extend(rows)
-    return found
+        first_skip = first_skip if needed else skip
+        needed.append((*node.low, *node.high))
+        held += node.matching
+        if held >= first_skip + limit:
+            break
+    return (yield from _picked(plan, needed, first_skip, limit, newest_first))
+
+
+def _picked(
+    plan: Plan, bounds: list[tuple[int, int, int, int]], skip: int, limit: int, newest_first: bool
+) -> Program[list[Row]]:
+    if not bounds:
+        return []
+    statement, value = rows_sql(plan.scope, "picked_newest" if newest_first else "picked_oldest")
+    return (yield Fetch(statement, (value, encode_json(bounds).decode(), plan.cells, limit, skip)))
 
 
 def bounds_of(query: Filter) -> tuple[Key, Key]:

@@ -25,20 +25,6 @@ SELECT @row FROM executions WHERE rid IN (
   ORDER BY created_at, rid LIMIT $6 OFFSET $7)
 ORDER BY created_at, rid
 
--- name: newest_in_cells
-SELECT @row FROM executions WHERE rid IN (
-  SELECT rid FROM executions
-  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) AND @ints(cell, $8)
-  ORDER BY created_at DESC, rid DESC LIMIT $6 OFFSET $7)
-ORDER BY created_at DESC, rid DESC
-
--- name: oldest_in_cells
-SELECT @row FROM executions WHERE rid IN (
-  SELECT rid FROM executions
-  WHERE @scope = $1 AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5) AND @ints(cell, $8)
-  ORDER BY created_at, rid LIMIT $6 OFFSET $7)
-ORDER BY created_at, rid
-
 -- name: probe_newest
 -- The matching rows among the first $9 of the range, whatever the filter: bounded work.
 SELECT @row FROM executions WHERE rid IN (
