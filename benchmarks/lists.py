@@ -119,7 +119,7 @@ def page(ledger: Ledger, query: Filter, offset: int, times: int = CALLS) -> Cont
 def plain(ledger: Ledger, query: Filter, offset: int) -> Contender:
     async def fetch() -> None:
         rows._decoded = Recent(1 << 24)
-        await ledger.database.read(lambda: count_and_offset(query, offset))
+        await ledger.database.read(lambda: count_and_offset(query, offset), unbounded=True)
 
     return repeated(fetch, 1)
 
@@ -129,7 +129,7 @@ async def deepest(ledger: Ledger, query: Filter) -> tuple[int, int]:
     total = (await ledger.store.page(query, offset=0, limit=1)).total or 0
     offset = max(0, total - LIMIT)
     ours = await ledger.store.page(query, offset=offset, limit=LIMIT)
-    counted, found = await ledger.database.read(lambda: count_and_offset(query, offset))
+    counted, found = await ledger.database.read(lambda: count_and_offset(query, offset), unbounded=True)
     if (ours.total, len(ours.rows)) != (counted, found):
         raise RuntimeError(f"Gesta says {ours.total} rows, counting says {counted}: {query}")
     return total, offset
