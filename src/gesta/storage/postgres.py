@@ -16,6 +16,7 @@ import structlog
 
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import ServerError, StorageFull, Unavailable
+from gesta.storage.jobs import Job, fail, resolve
 from gesta.storage.program import Fetch, Program, ProgramFactory, Row
 
 T = TypeVar("T")
@@ -59,18 +60,6 @@ _OWN_FAULT = (
 )
 
 
-class _Job:
-    __slots__ = ("error", "future", "key", "long", "program", "result")
-
-    def __init__(self, program: ProgramFactory[Any], key: int, long: bool, future: asyncio.Future[Any]) -> None:
-        self.program = program
-        self.key = key
-        self.long = long
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
 class PostgresDatabase:
     dialect = "postgres"
 
@@ -88,7 +77,7 @@ class PostgresDatabase:
         self._write_patience_s = write_patience_s
         self._open = False
         self._pool: Any = None
-        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._jobs: asyncio.Queue[Job | None] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
         self._callbacks: list[Callable[[str], None]] = []
 
@@ -133,7 +122,7 @@ class PostgresDatabase:
         if not self._open:
             raise Unavailable("The database is not open.")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        await self._jobs.put(_Job(program, key, unbounded, future))
+        await self._jobs.put(Job(program, future, key=key, long=unbounded))
         return await future
 
     async def read(self, program: ProgramFactory[T], *, snapshot: bool = True, unbounded: bool = False) -> T:
@@ -178,24 +167,24 @@ class PostgresDatabase:
                 error = await self._commit_group(group) if group else None
             finally:
                 if isinstance(error, Unavailable):
-                    _fail(group, error)
-                _resolve(group)
+                    fail(group, error)
+                resolve(group)
             if error is not None and loop.time() - began_s >= self._write_patience_s / 2:
                 # The server is silent: who waited behind this group shall not wait for a turn of the same.
                 self._fail_waiting(error)
 
     def _fail_waiting(self, error: Exception) -> None:
-        waiting: list[_Job] = []
+        waiting: list[Job] = []
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
             if job is None:
                 self._jobs.put_nowait(None)
                 break
             waiting.append(job)
-        _fail(waiting, error)
-        _resolve(waiting)
+        fail(waiting, error)
+        resolve(waiting)
 
-    async def _commit_group(self, group: list[_Job]) -> Exception | None:
+    async def _commit_group(self, group: list[Job]) -> Exception | None:
         """Commit the programs together. Returns the error that failed them all, if one did."""
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -209,11 +198,11 @@ class PostgresDatabase:
                 # Whether a commit under way took effect cannot be known here. Nothing was acknowledged, and a caller
                 # that sends the same rows again gets them as duplicates.
                 lost = _translate(error)
-                _fail(group, lost)
+                fail(group, lost)
                 return lost
         raise AssertionError("the last attempt returns")
 
-    async def _try_group(self, group: list[_Job]) -> None:
+    async def _try_group(self, group: list[Job]) -> None:
         patience_s = LONG_PATIENCE_S if any(job.long for job in group) else self._write_patience_s
         async with self._pool.acquire(timeout=CONNECT_S) as connection:
             with _Watch(connection, patience_s) as watch:
@@ -313,7 +302,7 @@ async def _run(connection: Connection, program: Program[T], watch: _Watch) -> T:
         program.close()
 
 
-async def _run_job(connection: Connection, job: _Job, watch: _Watch) -> None:
+async def _run_job(connection: Connection, job: Job, watch: _Watch) -> None:
     try:
         job.result = await _run(connection, job.program(), watch)
     except _OWN_FAULT as error:
@@ -324,26 +313,11 @@ async def _run_job(connection: Connection, job: _Job, watch: _Watch) -> None:
         job.error = error
 
 
-async def _run_in_savepoint(connection: Connection, job: _Job, watch: _Watch) -> None:
+async def _run_in_savepoint(connection: Connection, job: Job, watch: _Watch) -> None:
     savepoint = connection.transaction()
     await savepoint.start()
     await _run_job(connection, job, watch)
     await (savepoint.commit() if job.error is None else savepoint.rollback())
-
-
-def _fail(group: list[_Job], error: Exception) -> None:
-    for job in group:
-        job.error = job.error or error
-
-
-def _resolve(group: list[_Job]) -> None:
-    for job in group:
-        if job.future.done():
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)
 
 
 def _translate(error: BaseException) -> Exception:

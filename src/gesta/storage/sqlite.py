@@ -20,6 +20,7 @@ import structlog
 
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import ServerError, StorageFull, Unavailable
+from gesta.storage.jobs import Job, fail, resolve
 from gesta.storage.program import Fetch, Program, ProgramFactory
 
 T = TypeVar("T")
@@ -35,24 +36,12 @@ OLDEST_SAFE_SQLITE = (3, 51, 3)
 log = structlog.get_logger("gesta.storage")
 
 
-class _Job:
-    """One program on its way through the writer thread."""
-
-    __slots__ = ("error", "future", "program", "result")
-
-    def __init__(self, program: ProgramFactory[Any], future: asyncio.Future[Any]) -> None:
-        self.program = program
-        self.future = future
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-
 class SqliteDatabase:
     dialect = "sqlite"
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._reader: apsw.Connection | None = None
         self._writer: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,7 +86,7 @@ class SqliteDatabase:
         if self._writer is None or self._loop is None:
             raise Unavailable("The database is not open.")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(_Job(program, future))
+        self._jobs.put(Job(program, future))
         return await future
 
     async def read(self, program: ProgramFactory[T], *, snapshot: bool = True, unbounded: bool = False) -> T:
@@ -141,7 +130,7 @@ class SqliteDatabase:
     def _write_forever(self, connection: apsw.Connection) -> None:
         while True:
             job = self._jobs.get()
-            group: list[_Job] = []
+            group: list[Job] = []
             while job is not None:
                 group.append(job)
                 if len(group) == GROUP_LIMIT or self._jobs.empty():
@@ -163,21 +152,20 @@ class SqliteDatabase:
             log.warning("storage.checkpoint_failed", error=str(error))
         _close(connection)
 
-    def _fail(self, group: list[_Job]) -> None:
+    def _fail(self, group: list[Job]) -> None:
         """The writer ends: what it holds and what waits for it fails, and so does every later write."""
         self._writer = None
         while not self._jobs.empty():
             job = self._jobs.get()
             if job is not None:
                 group.append(job)
-        for job in group:
-            job.error = job.error or Unavailable("The database is not open.")
+        fail(group, Unavailable("The database is not open."))
         self._tell(group)
 
-    def _tell(self, group: list[_Job]) -> None:
+    def _tell(self, group: list[Job]) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(_resolve, group)
+            loop.call_soon_threadsafe(resolve, group)
 
 
 def _open(path: Path, *, readonly: bool = False) -> apsw.Connection:
@@ -253,7 +241,7 @@ def _read(connection: apsw.Connection, program: ProgramFactory[T], snapshot: boo
             connection.execute("COMMIT")
 
 
-def _commit_group(connection: apsw.Connection, group: list[_Job]) -> None:
+def _commit_group(connection: apsw.Connection, group: list[Job]) -> None:
     """Run each program in a savepoint of one transaction, so that one failure does not touch its neighbours.
 
     A failure of the transaction itself (disk full, I/O) fails every job of the group: none was acknowledged.
@@ -267,8 +255,7 @@ def _commit_group(connection: apsw.Connection, group: list[_Job]) -> None:
         reach("storage.after_commit")
     except Exception as error:  # noqa: BLE001 — handed to every waiting caller
         translated = _translate(error)
-        for job in group:
-            job.error = job.error or translated
+        fail(group, translated)
         try:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -277,7 +264,7 @@ def _commit_group(connection: apsw.Connection, group: list[_Job]) -> None:
             log.error("storage.rollback_failed", error=str(failure))
 
 
-def _run_in_savepoint(connection: apsw.Connection, job: _Job) -> None:
+def _run_in_savepoint(connection: apsw.Connection, job: Job) -> None:
     connection.execute("SAVEPOINT program")
     try:
         job.result = _run(connection, job.program())
@@ -288,16 +275,6 @@ def _run_in_savepoint(connection: apsw.Connection, job: _Job) -> None:
         connection.execute("ROLLBACK TO program")
         job.error = _translate(error)
     connection.execute("RELEASE program")
-
-
-def _resolve(group: list[_Job]) -> None:
-    for job in group:
-        if job.future.done():
-            continue
-        if job.error is not None:
-            job.future.set_exception(job.error)
-        else:
-            job.future.set_result(job.result)
 
 
 @contextmanager
