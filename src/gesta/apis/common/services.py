@@ -9,9 +9,12 @@ import msgspec
 
 from gesta.access.face import Access
 from gesta.access.model import Account, AccountType, Environment
+from gesta.desk.market.face import Market
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
+from gesta.desk.trading.face import Trading
 from gesta.kernel.clock import Clock
+from gesta.kernel.errors import Unavailable
 from gesta.kernel.ids import IdSource
 from gesta.ledger.records import NewExecution
 
@@ -53,3 +56,19 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     ids: IdSource
     limits: Limits = Limits()
     vendor_codecs: Mapping[str, VendorCodec] = {}
+    trading: Trading | None = None
+    market: Market | None = None
+
+    @property
+    def trades(self) -> Trading:
+        """The trading desk. Raises Unavailable where this process has none."""
+        if self.trading is None:
+            raise Unavailable("Trading is switched off on this server (setting `trading.enabled`).")
+        return self.trading
+
+    @property
+    def markets(self) -> Market:
+        """The market desk. Raises Unavailable where this process has none."""
+        if self.market is None:
+            raise Unavailable("Market data is switched off on this server (setting `trading.enabled`).")
+        return self.market
