@@ -100,8 +100,18 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return self.factor * ticks * lots
 
     def notional(self, ticks: int, lots: int) -> int:
-        """What the lots are worth, in money units of the settlement currency, never negative."""
+        """What the lots are worth, in money units, never negative: of an inverse perpetual its face value, in the quote
+        currency, so that it can be compared with an account's money."""
+        if self.kind is InstrumentKind.INVERSE_PERPETUAL:
+            return to_units(self.lot_size * self.point_value) * abs(lots)
         return abs(self.value(ticks, lots))
+
+    def quoted(self, settled: int, ticks: int) -> int:
+        """Money units of the settlement currency as units of the quote currency: the coin of an inverse perpetual at a
+        price, anything else as it is."""
+        if self.kind is InstrumentKind.INVERSE_PERPETUAL:
+            return divided(settled * to_units(self.price(ticks)), UNITS)
+        return settled
 
     def margin(self, ticks: int, lots: int) -> int:
         """What holding the lots ties up, in money units."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
@@ -118,10 +119,11 @@ EventSink = Callable[[Sequence[VenueEvent]], None]
 
 
 class AccountFunds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue that checks buying power must know. Money units; `max_position` in lots of any one instrument."""
+    """What a venue that checks buying power must know. `cash` in money units; `max_position` is the largest quantity (not
+    lots) in any one instrument."""
 
     cash: int
-    max_position: int | None = None
+    max_position: Decimal | None = None
 
 
 class OpenPosition(msgspec.Struct, frozen=True, kw_only=True):
