@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from decimal import Decimal, InvalidOperation
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -19,8 +22,27 @@ def decode_json(data: bytes | str) -> Any: ...
 def decode_json(data: bytes | str, kind: type[T]) -> T: ...
 def decode_json(data: bytes | str, kind: Any = Any) -> Any:
     """Decode and validate. Raises InvalidInput, with the path msgspec names, for any JSON that does not fit."""
+    return _decoded(partial(msgspec.json.decode, type=kind), data)
+
+
+def decode_json_exact(data: bytes | str) -> Any:
+    """As `decode_json`, with every number that has a point or an exponent as the Decimal that its text says."""
+    return _decoded(_exact_decoder.decode, data)
+
+
+def _exact(text: str) -> Decimal:
     try:
-        return msgspec.json.decode(data, type=kind)
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("a number is out of range") from None
+
+
+_exact_decoder = msgspec.json.Decoder(float_hook=_exact)
+
+
+def _decoded(decode: Callable[[bytes | str], Any], data: bytes | str) -> Any:
+    try:
+        return decode(data)
     except msgspec.ValidationError as error:
         raise InvalidInput(_shortened(str(error)), field=path_of(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:

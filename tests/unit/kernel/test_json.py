@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesta.kernel.errors import InvalidInput
-from gesta.kernel.json import decode_json, encode_json, encode_json_sorted
+from gesta.kernel.json import decode_json, decode_json_exact, encode_json, encode_json_sorted
 
 
 class Shape(msgspec.Struct):
@@ -51,3 +52,19 @@ def test_a_message_never_repeats_a_whole_value() -> None:
     assert len(refused.value.message) < 500
     assert refused.value.message.endswith("at `$.name`")
     assert refused.value.field == "name"
+
+
+def test_exact_numbers_keep_their_digits() -> None:
+    text = b'{"a": 5804.250000000000000000001, "b": 1, "c": 1e3, "d": [0.10]}'
+    assert decode_json_exact(text) == {
+        "a": Decimal("5804.250000000000000000001"),
+        "b": 1,
+        "c": Decimal("1E+3"),
+        "d": [Decimal("0.10")],
+    }
+
+
+@pytest.mark.parametrize("text", [b"1e99999999999999999999", b"NaN", b"[Infinity]", b"{", b"", b"[" * 10_000])
+def test_what_is_no_exact_number_is_refused(text: bytes) -> None:
+    with pytest.raises(InvalidInput):
+        decode_json_exact(text)
