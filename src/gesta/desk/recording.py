@@ -7,12 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from gesta.access.model import Principal, Scope
-from gesta.kernel.errors import NotFound
+from gesta.kernel.errors import Conflict, NotFound
 from gesta.ledger.face import Ledger
 from gesta.ledger.lifecycle import check_birth
 from gesta.ledger.records import AppendResult, Event, Execution, Kind, NewEvent, NewExecution, Transition
 
 SCOPE_OF_KIND = {Kind.FILL: Scope.TRADE, Kind.EXECUTOR: Scope.TRADE, Kind.RUN: Scope.RUN}
+# The origin of the fills that the trading desk makes itself. Its books stand on them.
+ENGINE_ORIGIN = "paper"
+
+
+def is_engine_fill(execution: Execution) -> bool:
+    """Whether the trading desk made this fill: then only the desk may change it."""
+    return execution.kind is Kind.FILL and execution.origin == ENGINE_ORIGIN
 
 
 class Recording:
@@ -31,8 +38,14 @@ class Recording:
         return await self._ledger.append(principal.organization.id, rows)
 
     async def transition(self, principal: Principal, execution: Execution, change: Transition) -> Execution:
-        """Change an execution that the query door gave. Raises Forbidden or Conflict."""
+        """Change an execution that the query door gave. Raises Forbidden or Conflict; Conflict also for a fill of the
+        trading desk, whose position and money would no longer follow."""
         principal.require(SCOPE_OF_KIND[execution.kind])
+        if is_engine_fill(execution):
+            raise Conflict(
+                f"Fill {execution.id} was made by the trading desk, whose positions and money follow from it: take it "
+                "back with `POST /ledger/executions/{id}/bust`, or change it with `/correct`."
+            )
         return await self._ledger.transition(
             principal.organization.id,
             execution.id,

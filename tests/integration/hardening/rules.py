@@ -226,6 +226,16 @@ RULES: dict[Key, Rule] = {
     ("native", "POST", "/ledger/executions/{id:path}/transitions"): posts(
         "/ledger/executions/{id}/transitions", '{"status": "cancelled"}', '{"status": "queued"}', "[["
     ),
+    ("native", "POST", "/ledger/executions/{id:path}/bust"): posts(
+        "/ledger/executions/{id}/bust", '{"reason": "x"}', "[["
+    ),
+    ("native", "POST", "/ledger/executions/{id:path}/correct"): posts(
+        "/ledger/executions/{id}/correct", '{"reason": "x", "price": "1"}', "{"
+    ),
+    ("native", "GET", "/ledger/accounts/{name:path}/funds"): rule("/ledger/accounts/{account}/funds"),
+    ("native", "PATCH", "/ledger/accounts/{name:path}/funds"): posts(
+        "/ledger/accounts/{account}/funds", '{"cash": "1"}', "[["
+    ),
     ("native", "GET", "/ledger/stream"): Rule(calls=lambda house: [], means="stream"),
     ("native", "WEBSOCKET", "/ledger/stream"): Rule(calls=lambda house: [], means="websocket"),
     ("native", "GET", "/ledger/summary"): rule(

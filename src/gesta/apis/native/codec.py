@@ -312,7 +312,7 @@ def decode_transition(change: TransitionModel, kind: Kind) -> Transition:
 # -- what goes out
 
 
-def _decimal_text(value: Decimal) -> str:
+def decimal_text(value: Decimal) -> str:
     """Decimal text without exponent."""
     text = str(value)
     return text if "E" not in text else f"{value:f}"
@@ -327,7 +327,7 @@ def view_detail(detail: Detail) -> dict[str, Any]:
     fields = msgspec.structs.asdict(detail)
     for name, value in fields.items():
         if type(value) is Decimal:
-            fields[name] = _decimal_text(value)
+            fields[name] = decimal_text(value)
     if isinstance(detail, RunDetail):
         for name in ("workflow", "application", "trigger_application"):
             named = fields[name]

@@ -235,3 +235,28 @@ class TransitionModel(_In, frozen=True, kw_only=True):
     detail: DetailModel | None = None
     event: TransitionEventModel = TransitionEventModel()
     expected_version: Annotated[int, Meta(ge=1, le=MAX_SAFE)] | None = None
+
+
+Reason = Annotated[str, Meta(min_length=1, max_length=1024, description="Why, in words; the timeline keeps it.")]
+
+
+class BustModel(_In, frozen=True, kw_only=True):
+    """The venue takes a fill back: it did not happen."""
+
+    reason: Reason
+
+
+class CorrectModel(_In, frozen=True, kw_only=True):
+    """What was different about a fill. What is left out stays; `commission` is for the whole fill."""
+
+    reason: Reason
+    price: Money | None = None
+    quantity: Money | None = None
+    commission: Money | None = None
+
+
+class FundsModel(_In, frozen=True, kw_only=True):
+    """The paper money of an account, and the largest position that it may hold in any one instrument."""
+
+    cash: Money | None = None
+    max_position: Money | None = None

@@ -64,7 +64,9 @@ EXAMPLE_RUN: Schema = {
 }
 EXAMPLE_TRANSITION: Schema = {"status": "running", "event": {"message": "picked up"}, "expected_version": 1}
 EXAMPLE_NOTE: Schema = {"type": "node.retried", "level": "warning", "message": "attempt 2 of 3", "data": {"node": "a"}}
-
+EXAMPLE_BUST: Schema = {"reason": "the venue cancelled the trade"}
+EXAMPLE_CORRECTION: Schema = {"price": "5123.50", "reason": "the venue corrected the price"}
+EXAMPLE_FUNDS: Schema = {"cash": "100000", "max_position": "10"}
 
 _STREAM_EVENT: Schema = {
     "type": "object",
@@ -200,7 +202,59 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
                 | _problems(404, 408, 409, 413, 415),
             }
         },
+        **_trading_paths(path_id),
         **_other_paths(),
+    }
+
+
+def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
+    name: Schema = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The trading account, without case.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+    }
+    funds = {"parameters": [name, *_parameters(params.FUNDS)]}
+    of_fill = {"parameters": [path_id, *_parameters(params.GET)]}
+    fill = _ok("The fill as it now stands.", ref("Execution")) | _problems(404, 408, 409, 413, 415)
+    return {
+        "/ledger/executions/{id}/bust": {
+            "post": {
+                "operationId": "bustExecution",
+                "summary": "Take back a fill of Gesta's own venue",
+                "description": "It did not happen: position, money and totals are what the other fills make.",
+                **of_fill,
+                "requestBody": _body(ref("BustModel"), {"error": EXAMPLE_BUST}),
+                "responses": fill,
+            }
+        },
+        "/ledger/executions/{id}/correct": {
+            "post": {
+                "operationId": "correctExecution",
+                "summary": "Correct a fill of Gesta's own venue",
+                "description": "Position, money and totals follow; the fill gets a new version.",
+                **of_fill,
+                "requestBody": _body(ref("CorrectModel"), {"price": EXAMPLE_CORRECTION}),
+                "responses": fill,
+            }
+        },
+        "/ledger/accounts/{name}/funds": {
+            "get": {
+                "operationId": "getFunds",
+                "summary": "An account's money, limits and open positions",
+                **funds,
+                "responses": _ok("As committed.", ref("Funds")) | _problems(404),
+            },
+            "patch": {
+                "operationId": "setFunds",
+                "summary": "Set the paper money of an account, or its largest position",
+                "description": "Scope `admin`.",
+                **funds,
+                "requestBody": _body(ref("FundsModel"), {"both": EXAMPLE_FUNDS}),
+                "responses": _ok("As it now stands.", ref("Funds")) | _problems(404, 408, 409, 413, 415),
+            },
+        },
     }
 
 

@@ -190,6 +190,7 @@ LIST: dict[str, Param] = {
     "total": boolean_param("Whether to count. True by default, false by default with a `cursor`."),
 }
 GET: dict[str, Param] = {"account": ONE_ACCOUNT, "account_type": ACCOUNT_TYPE, "environment": ENVIRONMENT}
+FUNDS: dict[str, Param] = {"environment": ENVIRONMENT}
 EVENTS: dict[str, Param] = {
     **GET,
     "after_seq": integer_param(0, 2**63 - 1, "Events after this one.", 0),

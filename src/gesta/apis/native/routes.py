@@ -35,6 +35,7 @@ from gesta.apis.native.openapi import document
 from gesta.apis.native.params import parse_query
 from gesta.apis.native.reads import Reads
 from gesta.apis.native.stream import BUCKET, stream_events, stream_websocket
+from gesta.apis.native.trading import TradingRoutes
 from gesta.kernel.errors import Conflict, InvalidInput
 from gesta.kernel.json import decode_json
 from gesta.ledger.query import Cursor
@@ -51,6 +52,7 @@ class Native:
         self._services = services
         self._directory = Directory(services.access)
         self._reads = Reads(services, self._directory)
+        self.trading = TradingRoutes(services, self._directory, self._reads, self._enter, self._view)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
             "dialect": params.word_param(
@@ -189,7 +191,10 @@ def build(services: Services) -> FastAPI:
         # Some vendors' ids hold a `/`, which arrives decoded.
         ("/ledger/executions/{id:path}/events", native.events, ["GET", "POST"]),
         ("/ledger/executions/{id:path}/transitions", native.transitions, ["POST"]),
+        ("/ledger/executions/{id:path}/bust", native.trading.bust, ["POST"]),
+        ("/ledger/executions/{id:path}/correct", native.trading.correct, ["POST"]),
         ("/ledger/executions/{id:path}", native.execution, ["GET"]),
+        ("/ledger/accounts/{name:path}/funds", native.trading.funds, ["GET", "PATCH"]),
         ("/ledger/stream", native.stream, ["GET"]),
         ("/ledger/summary", native.summary, ["GET"]),
         ("/ledger/export", native.export, ["GET"]),

@@ -10,7 +10,7 @@ import msgspec
 
 from gesta.access.model import AccountType, Environment
 from gesta.apis.native.errors import PROBLEMS
-from gesta.apis.native.models import EventModel, RowModel, TransitionModel
+from gesta.apis.native.models import BustModel, CorrectModel, EventModel, FundsModel, RowModel, TransitionModel
 from gesta.ledger.records import Kind, Mode, Severity, Source, Status
 
 Schema = dict[str, Any]
@@ -42,7 +42,8 @@ def _enum(values: type) -> Schema:
 def posted_schemas() -> dict[str, Schema]:
     """The schemas of the models, decimals as text or number with their bounds."""
     _, components = msgspec.json.schema_components(
-        [RowModel, TransitionModel, EventModel], ref_template="#/components/schemas/{name}"
+        [RowModel, TransitionModel, EventModel, BustModel, CorrectModel, FundsModel],
+        ref_template="#/components/schemas/{name}",
     )
     return {name: _decimals(schema) for name, schema in components.items()}
 
@@ -202,9 +203,38 @@ def _answers() -> dict[str, Schema]:
         ),
         "EventList": _object("The events as recorded.", items={"type": "array", "items": ref("Event")}),
         "SummaryRow": row,
+        "Funds": _funds(amount),
         "Summary": _object("The groups.", items={"type": "array", "items": ref("SummaryRow")}),
         "Problem": _problem(counts),
     }
+
+
+def _funds(amount: Schema) -> Schema:
+    maybe: Schema = {"anyOf": [amount, {"type": "null"}]}
+    position = _object(
+        "`quantity` is unsigned; `market_price` and `unrealized` are null without market data.",
+        instrument={"type": "string"},
+        market_position={"type": "string", "enum": ["long", "short", "flat"]},
+        quantity=amount,
+        average_price=amount,
+        market_price=maybe,
+        unrealized=maybe,
+        realized=amount,
+        commission=amount,
+    )
+    money = ("cash", "starting_cash", "session_cash", "net_liquidation", "buying_power", "initial_margin")
+    results = ("realized", "session_realized", "unrealized", "commission", "session_commission")
+    return _object(
+        "An account's money in `currency`. `realized` is before commissions; `session_…` counts from the start of the "
+        "trading day.",
+        account={"type": "string"},
+        environment=_enum(Environment),
+        venue={"type": "string"},
+        currency={"type": "string"},
+        **dict.fromkeys((*money, *results), amount),
+        max_position=maybe,
+        positions={"type": "array", "items": position},
+    )
 
 
 def _problem(counts: Mapping[str, Schema]) -> Schema:

@@ -18,7 +18,9 @@ def test_problems() -> None:
         assert f"| `{code}` | {status} |" in PAGE
 
 
-@pytest.mark.parametrize("table", [params.LIST, params.EVENTS, params.STREAM, params.SUMMARY, params.EXPORT])
+@pytest.mark.parametrize(
+    "table", [params.LIST, params.EVENTS, params.STREAM, params.SUMMARY, params.EXPORT, params.FUNDS]
+)
 def test_parameters(table: dict[str, params.Param]) -> None:
     for name in table:
         assert f"`{name}`" in PAGE or f"`{name}=" in PAGE or f"?{name}=" in PAGE, name
@@ -29,6 +31,7 @@ def test_parameters(table: dict[str, params.Param]) -> None:
     [
         *(models.RowModel, models.FillModel, models.ExecutorModel, models.RunModel),
         *(models.CorrelationModel, models.EventModel, models.TransitionModel),
+        *(models.BustModel, models.CorrectModel, models.FundsModel),
     ],
 )
 def test_fields(model: type[msgspec.Struct]) -> None:
