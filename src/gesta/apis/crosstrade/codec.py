@@ -7,12 +7,8 @@ Numbers leave as doubles where a double says the decimal exactly, else as `Decim
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import UTC, timedelta, tzinfo
-from decimal import ROUND_HALF_UP, Decimal
-from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -20,25 +16,20 @@ from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.services import Decoded
 from gesta.apis.crosstrade.models import NINJATRADER_EXECUTION
+from gesta.apis.crosstrade.numbers import double, encode_reply, money_text, usual_double, whole
 from gesta.apis.crosstrade.posted import Moment, PostedExecution
+from gesta.apis.crosstrade.wall_clock import local_time, zone_of
 from gesta.kernel.errors import InvalidInput
-from gesta.kernel.times import DAY_US, EPOCH
+from gesta.kernel.times import EPOCH
 from gesta.ledger.records import Execution, FillDetail, NewExecution, Side, Source, Status, Wire
 
 DIALECT: Final = "crosstrade"
 ORIGIN: Final = "ninjatrader"
 
-_CENT: Final = Decimal("0.01")
 _SIDE: Final = {"Long": Side.BUY, "Short": Side.SELL}
 # What a posted object may say in other words than the canonical form: a seventh digit or a time that disagrees with
 # `epoch`, more decimals, an empty host name. Every other key is derived, so the published types always hold.
 _KEPT_AS_POSTED: Final = ("time", "commission", "serverName")
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-def encode_reply(body: Any) -> bytes:
-    """JSON bytes of a body made of what `encode` returns."""
-    return _encoder.encode(body)
 
 
 def encode(execution: Execution, account: Account) -> dict[str, Any]:
@@ -67,15 +58,15 @@ def _derive(*, execution_id: str, name: str, at_us: int, detail: FillDetail, acc
         "serverName": detail.server_name or account.server_name,
         "instrument": detail.instrument,
         "instrumentType": detail.instrument_type,
-        "position": _whole(detail.position_after),
+        "position": whole(detail.position_after),
         "marketPosition": "Long" if detail.side is Side.BUY else "Short",
         "positionStrategy": detail.position_strategy,
-        "price": _double(detail.price),
-        "quantity": _whole(detail.quantity),
-        "rate": _usual_double(detail.rate),
-        "commission": _money(detail.commission),
-        "slippage": _usual_double(detail.slippage_ticks),
-        "lotSize": _usual_double(detail.lot_size),
+        "price": double(detail.price),
+        "quantity": whole(detail.quantity),
+        "rate": usual_double(detail.rate),
+        "commission": money_text(detail.commission),
+        "slippage": usual_double(detail.slippage_ticks),
+        "lotSize": usual_double(detail.lot_size),
         "isEntry": detail.is_entry,
         "isEntryStrategy": detail.is_entry_strategy,
         "isExit": detail.is_exit,
@@ -172,51 +163,6 @@ def _wire(fields: Mapping[str, Any], derived: dict[str, Any]) -> Wire | None:
 # -- time
 
 
-@lru_cache(maxsize=256)
-def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else ZoneInfo(name)
-
-
-def local_time(at_us: int, zone: str) -> str:
-    """.NET's round-trip form without a zone, seven digits: `2025-09-26T18:09:38.3736780`.
-
-    Gesta's microseconds end at the sixth; the seventh is 0 unless the posted object said otherwise.
-    """
-    offset_us = _offset_of_day(zone, at_us // DAY_US)
-    if offset_us is None:
-        return _local_time_exactly(at_us, zone)
-    day, rest_us = divmod(at_us + offset_us, DAY_US)
-    second, micros = divmod(rest_us, 1_000_000)
-    return f"{_date_text(day)}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}.{micros:06d}0"
-
-
-def _local_time_exactly(at_us: int, zone: str) -> str:
-    moment = EPOCH + timedelta(microseconds=at_us)
-    with suppress(OverflowError):  # the first and last day of the calendar have no local time in every zone
-        moment = moment.astimezone(_zone(zone))
-    return moment.replace(tzinfo=None).isoformat(timespec="microseconds") + "0"
-
-
-@lru_cache(maxsize=16_384)
-def _offset_of_day(zone: str, day: int) -> int | None:
-    """The zone's offset if it is the same all through that UTC day, else None. A page of fills comes from few days, so
-    this replaces most of the calendar's work."""
-    try:
-        # No zone changes its clock twice within six hours.
-        offsets = {
-            (EPOCH + timedelta(days=day, hours=6 * part)).astimezone(_zone(zone)).utcoffset() for part in range(5)
-        }
-    except OverflowError:
-        return None
-    offset = offsets.pop()
-    return None if offsets or offset is None else offset // timedelta(microseconds=1)
-
-
-@lru_cache(maxsize=16_384)
-def _date_text(day: int) -> str:
-    return (EPOCH + timedelta(days=day)).date().isoformat()
-
-
 def event_time(moment: Moment, zone: str) -> int:
     """UTC microseconds of a posted moment whose wall clock is that of `zone`.
 
@@ -234,7 +180,7 @@ def event_time(moment: Moment, zone: str) -> int:
 
 def _utc_us(moment: Moment, zone: str, fold: int) -> int:
     assert moment.wall is not None
-    offset: tzinfo = _zone(zone) if moment.offset is None else moment.offset
+    offset: tzinfo = zone_of(zone) if moment.offset is None else moment.offset
     local = moment.wall.replace(tzinfo=offset, fold=fold)
     try:
         shift = local.utcoffset() or timedelta(0)
@@ -243,35 +189,6 @@ def _utc_us(moment: Moment, zone: str, fold: int) -> int:
     return (moment.wall.replace(tzinfo=UTC) - EPOCH - shift) // timedelta(microseconds=1)
 
 
-# -- numbers
-
-
-def _double(value: Decimal) -> float | Decimal:
-    """A float where it says the decimal exactly as text, else the Decimal."""
-    number = float(value)
-    # The first comparison is the cheap one, and decides for whole numbers, halves and quarters.
-    return number if value == number or Decimal(repr(number)) == value else value
-
-
-# Rates, lot sizes and slippages are few: nearly always 1 and 0.
-_usual_double = lru_cache(maxsize=1024)(_double)
-
-
-def _whole(value: Decimal) -> int | float | Decimal:
-    """An int where the value is whole: 1 for `1`, `1.0` and `1E0`."""
-    if value.adjusted() > 18:
-        return value
-    return int(value) if value == value.to_integral_value() else _double(value)
-
-
-def _money(value: Decimal) -> str:
-    """Two decimals, halves away from zero as .NET rounds them, and no negative zero."""
-    if value.adjusted() > 24:
-        return f"{value:f}"
-    if not value:
-        return "0.00"
-    text = f"{value.quantize(_CENT, ROUND_HALF_UP):f}"
-    return "0.00" if text == "-0.00" else text
-
+_double, _whole = double, whole
 
 __all__ = ["DIALECT", "ORIGIN", "correlation_of", "decode", "encode", "encode_reply", "event_time", "local_time"]
