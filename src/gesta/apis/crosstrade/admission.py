@@ -11,6 +11,8 @@ from gesta.access.model import Principal
 from gesta.kernel.errors import Unauthenticated
 
 BUCKET: Final = "crosstrade"
+# What changes a subscription of the WebSocket (protocols/crosstrade.md §3.3).
+SUBSCRIBE_BUCKET: Final = "crosstrade_subscribe"
 _LONGEST_TOKEN: Final = 512
 
 
@@ -28,8 +30,8 @@ def bearer_of(headers: Headers) -> str:
     return token
 
 
-async def admitted(access: Access, token: str) -> Principal:
+async def admitted(access: Access, token: str, bucket: str = BUCKET) -> Principal:
     """The caller, with one call taken from its bucket. Raises Unauthenticated or RateLimited."""
     principal = await access.bearer(token)
-    access.admit(BUCKET, principal.credential_id)
+    access.admit(bucket, principal.credential_id)
     return principal
