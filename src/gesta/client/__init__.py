@@ -8,9 +8,12 @@ with Gesta() as gesta:                      # GESTA_URL and GESTA_TOKEN from the
         ...
     for item in gesta.stream(after=report.last_seq):
         ...
+    placed = gesta.trading.place("Sim101", "ES", "buy", 2, limit_price="5804.25", stop_ticks=8, target_ticks=16)
+    order = gesta.trading.wait("Sim101", placed["orderId"])
 """
 
 from gesta.client._async import AsyncExecutions, AsyncGesta
+from gesta.client._async_trading import AsyncTrading
 from gesta.client._errors import (
     ApiError,
     BadRequest,
@@ -30,11 +33,14 @@ from gesta.client._errors import (
 from gesta.client._retry import Retry
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
 from gesta.client._sync import Executions, Gesta
+from gesta.client._trading import Trading
+from gesta.client._trading_calls import OrderTerms
 
 __all__ = [
     "ApiError",
     "AsyncExecutions",
     "AsyncGesta",
+    "AsyncTrading",
     "BadRequest",
     "ClientError",
     "Conflict",
@@ -44,6 +50,7 @@ __all__ = [
     "IngestReport",
     "NotConfigured",
     "NotFound",
+    "OrderTerms",
     "ProtocolError",
     "RateLimited",
     "Retry",
@@ -51,6 +58,7 @@ __all__ = [
     "ServerFault",
     "StreamItem",
     "TooLarge",
+    "Trading",
     "Unauthenticated",
     "Unavailable",
     "Unreachable",

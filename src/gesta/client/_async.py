@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gesta.client import _requests as requests
+from gesta.client._async_trading import AsyncTrading
 from gesta.client._errors import ClientError, api_error
 from gesta.client._requests import Call, Chunk
 from gesta.client._retry import Retry, is_passing
@@ -47,6 +48,7 @@ class AsyncGesta:
             transport=transport,
         )
         self.executions = AsyncExecutions(self)
+        self.trading = AsyncTrading(self)
 
     @property
     def url(self) -> str:

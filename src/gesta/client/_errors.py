@@ -45,15 +45,18 @@ class ProtocolError(ClientError):
 
 
 class ApiError(ClientError):
-    """The server refused. `problem` is the whole of what it said; `retry_after_s` when it said when to come back."""
+    """The server refused. `problem` is the whole of what it said; `retry_after_s` when it said when to come back;
+    `did_you_mean` what it takes to be meant, where it knows."""
 
     def __init__(self, status: int, problem: Mapping[str, Any], retry_after_s: float | None = None) -> None:
-        detail = str(problem.get("detail") or problem.get("title") or f"The server answered {status}.")
+        said = problem.get("detail") or problem.get("title") or problem.get("error")
+        detail = str(said or f"The server answered {status}.")
         super().__init__(detail)
         self.status = status
         self.problem = problem
         self.detail = detail
-        self.code = str(problem.get("type") or "").rpartition("/")[2]
+        self.code = str(problem.get("type") or problem.get("error") or "").rpartition("/")[2]
+        self.did_you_mean = str(problem.get("did_you_mean") or "")
         self.field: str | None = problem.get("field")
         self.request_id = str(problem.get("request_id") or "")
         self.retry_after_s = retry_after_s

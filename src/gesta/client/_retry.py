@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import secrets
 from collections.abc import Callable
 
 import msgspec
@@ -10,6 +11,11 @@ import msgspec
 from gesta.client._errors import ApiError, ClientError, RateLimited, Unavailable, Unreachable
 
 _REQUEST_TIMEOUT = 408
+
+
+def fresh_id() -> str:
+    """A new client id, 32 hex digits: with it a request that is repeated is still the same order."""
+    return secrets.token_hex(16)
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from gesta.client._requests import Call, Chunk
 from gesta.client._retry import Retry, is_passing
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
 from gesta.client._sse import SseParser
+from gesta.client._trading import Trading
 
 
 class Gesta:
@@ -47,6 +48,7 @@ class Gesta:
             transport=transport,
         )
         self.executions = Executions(self)
+        self.trading = Trading(self)
 
     @property
     def url(self) -> str:

@@ -33,9 +33,10 @@ from tests.unit.client.doubles import Scripted, problem, results
 
 def test_exports_are_these() -> None:
     assert sorted(gesta.client.__all__) == [
-        *("ApiError", "AsyncExecutions", "AsyncGesta", "BadRequest", "ClientError", "Conflict", "Executions"),
-        *("Forbidden", "Gesta", "IngestReport", "NotConfigured", "NotFound", "ProtocolError", "RateLimited", "Retry"),
-        *("RowResult", "ServerFault", "StreamItem", "TooLarge", "Unauthenticated", "Unavailable", "Unreachable"),
+        *("ApiError", "AsyncExecutions", "AsyncGesta", "AsyncTrading", "BadRequest", "ClientError", "Conflict"),
+        *("Executions", "Forbidden", "Gesta", "IngestReport", "NotConfigured", "NotFound", "OrderTerms"),
+        *("ProtocolError", "RateLimited", "Retry", "RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading"),
+        *("Unauthenticated", "Unavailable", "Unreachable"),
     ]
 
 
