@@ -13,6 +13,11 @@ POINTS = {
     "ledger.append.rows": "inside the transaction: rows written, counters not",
     "ledger.append.counted": "inside the transaction: everything written, nothing committed",
     "ledger.transition.row": "inside the transaction: row changed, event and counters not",
+    "trading.commit.fills": "inside the transaction of a batch: its fills written, orders and positions not",
+    "trading.commit.rows": "inside the transaction of a batch: everything written, nothing committed",
+    "trading.committed": "a batch is on disk, the venue has not been told what it asks and nobody of what it says",
+    "trading.submit": "an order is journaled, the venue has not been told",
+    "trading.submitted": "the venue has an order, what it answered is not on disk",
     "storage.before_commit": "the whole group is written, nothing is committed",
     "storage.after_commit": "the group is on disk, nobody has been told",
 }

@@ -10,7 +10,7 @@ from gesta.kernel.crash import reach
 from gesta.kernel.json import encode_json
 from gesta.ledger import daily, tree
 from gesta.ledger.codes import REFERENCE_CODE, pack
-from gesta.ledger.records import AppendResult, NewExecution, Outcome
+from gesta.ledger.records import AppendResult, Execution, NewExecution, Outcome
 from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, content_hash, derived_ids, encode_body, key_of, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
@@ -44,6 +44,33 @@ def encode(row: NewExecution) -> Encoded:
     body = encode_body(row.detail, row.correlation, row.wire)
     cell = pack(row.kind, row.status, row.source, row.mode)
     return Encoded(row, key_of(row.id), cell, body, content_hash(row, cell, body))
+
+
+def as_recorded(organization: int, row: NewExecution, result: AppendResult, now_us: int) -> Execution:
+    """The execution that an append recorded at `now_us`, as a read would give it."""
+    return Execution(
+        id=result.id,
+        organization=organization,
+        account=row.account,
+        kind=row.kind,
+        name=row.name,
+        status=row.status,
+        source=row.source,
+        mode=row.mode,
+        origin=row.origin,
+        external_id=row.id,
+        parent_id=row.parent_id,
+        correlation=row.correlation,
+        created_at_us=row.created_at_us,
+        started_at_us=row.started_at_us,
+        finished_at_us=row.finished_at_us,
+        updated_at_us=row.created_at_us if row.updated_at_us is None else row.updated_at_us,
+        recorded_at_us=now_us,
+        version=1,
+        seq=result.seq,
+        detail=row.detail,
+        wire=row.wire,
+    )
 
 
 def append(organization: int, rows: Sequence[Encoded], now_us: int) -> Program[list[AppendResult]]:

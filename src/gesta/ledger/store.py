@@ -85,7 +85,7 @@ class StoredLedger:
             if not waiting.done.done():
                 waiting.done.set_result(results[start:end])
             start = end
-        self._passed(organization, max((result.seq for result in results), default=0))
+        self.passed(organization, max((result.seq for result in results), default=0))
 
     async def transition(
         self, organization: int, execution_id: str, change: Transition, *, account: int | None = None
@@ -97,7 +97,7 @@ class StoredLedger:
             lambda: changing.transition(organization, execution_id, account, change, self._clock.now_us()),
             key=organization,
         )
-        self._passed(organization, after.seq)
+        self.passed(organization, after.seq)
         return after
 
     async def note(self, organization: int, execution_id: str, events: Sequence[NewEvent]) -> list[Event]:
@@ -107,7 +107,7 @@ class StoredLedger:
             lambda: changing.note(organization, execution_id, events, self._clock.now_us()), key=organization
         )
         if made:
-            self._passed(organization, made[-1].seq)
+            self.passed(organization, made[-1].seq)
         return made
 
     async def get(self, organization: int, execution_id: str, *, account: int | None = None) -> Execution | None:
@@ -156,7 +156,7 @@ class StoredLedger:
         while self._heads.get(organization, 0) <= after_seq:
             # Registered before the look, so that a commit in between is not missed.
             grown = self._grown.setdefault(organization, asyncio.Event())
-            self._passed(organization, await self.head(organization))
+            self.passed(organization, await self.head(organization))
             if self._heads.get(organization, 0) > after_seq:
                 break
             left_s = deadline - self._clock.monotonic_s()
@@ -172,8 +172,9 @@ class StoredLedger:
         daily.check(query)
         return await self._database.read(lambda: daily.summary(query, by), unbounded=True)
 
-    def _passed(self, organization: int, seq: int) -> None:
-        """The feed has come to `seq`: wake who waits for it."""
+    def passed(self, organization: int, seq: int) -> None:
+        """The feed has come to `seq`: wake who waits for it. Called too by who writes the ledger's programs within a
+        transaction of its own."""
         if seq > self._heads.get(organization, 0):
             self._heads[organization] = seq
             grown = self._grown.pop(organization, None)
@@ -183,7 +184,7 @@ class StoredLedger:
     def _heard(self, payload: str) -> None:
         organization, _, seq = payload.partition(":")
         if organization.isdecimal() and seq.isdecimal():
-            self._passed(int(organization), int(seq))
+            self.passed(int(organization), int(seq))
 
 
 def check_event(event: NewEvent) -> None:

@@ -1,0 +1,528 @@
+"""The engine: intents to the journal, from there to the venue, its events back into the journal, and then to whoever
+listens. One task writes; nothing is told before it is on disk. A start is a recovery.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from decimal import Decimal
+
+import structlog
+
+from gesta.access.face import Access
+from gesta.access.model import Account
+from gesta.desk.market.face import Market
+from gesta.desk.trading import journal
+from gesta.desk.trading.batch import Amend, Batch, Cancel, Command, Filled, Submit, Telling
+from gesta.desk.trading.bookkeeping import Bookkeeping
+from gesta.desk.trading.journal import Superseded
+from gesta.desk.trading.state import Funds, State
+from gesta.desk.trading.valuing import DOLLARS
+from gesta.desk.trading.views import FillUpdate, OrderUpdate, OrderView, PositionUpdate, PositionView, Update
+from gesta.kernel.clock import Clock
+from gesta.kernel.crash import reach
+from gesta.kernel.errors import NotFound, Unavailable
+from gesta.ledger import appending
+from gesta.ledger.records import AppendResult, Execution
+from gesta.ledger.store import StoredLedger
+from gesta.storage.program import Database
+from gesta.trading.instruments import Instrument
+from gesta.trading.market import Flag, MarketData, Quote
+from gesta.trading.money import from_units, to_units
+from gesta.trading.order_states import TERMINAL
+from gesta.trading.orders import Order, OrderState
+from gesta.trading.positions import Position, unrealized
+from gesta.trading.venue import (
+    AccountFunds,
+    Ack,
+    ChangeRefused,
+    OpenPosition,
+    OrderAccepted,
+    OrderRejected,
+    Resume,
+    Venue,
+    VenueEvent,
+)
+
+# Feeds wait while more than this is on its way to disk.
+MOST_WAITING = 4000
+# How long to wait before a batch that found no database is sent again.
+RETRY_S = (0.1, 0.5, 1.0, 2.0)
+
+NOT_SENT = "The journal was out of reach when this was asked: it was not sent to the venue."
+RESTARTED = "The server restarted before the venue answered; ask again."
+
+log = structlog.get_logger("gesta.trading")
+
+Listener = Callable[[Sequence[Update]], None]
+
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        ledger: StoredLedger,
+        access: Access,
+        venue: Venue,
+        market: Market,
+        clock: Clock,
+        session: Callable[[], int],
+        starting_cash: Decimal,
+    ) -> None:
+        self.state = State()
+        self.clock = clock
+        self._database = database
+        self._ledger = ledger
+        self._access = access
+        self._venue = venue
+        self._market = market
+        self.session = session
+        self._starting = to_units(starting_cash)
+        self.books = Bookkeeping(
+            self.state,
+            instrument_of=market.instrument,
+            session=session,
+            batch_of=self._batch_of,
+            view=self.position_view,
+        )
+        self._epoch = 0
+        self._numbers: defaultdict[int, int] = defaultdict(int)
+        self._pending: dict[int, Batch] = {}
+        self._writing = 0
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._task: asyncio.Task[None] | None = None
+        self._unlisten: Callable[[], None] | None = None
+        self._listeners: defaultdict[int, list[Listener]] = defaultdict(list)
+        self._finals: defaultdict[str, list[asyncio.Future[Order]]] = defaultdict(list)
+        self._ended: Unavailable | None = Unavailable("Trading has not started.")
+        self._stalled = False
+        self._missed: set[str] = set()
+        self.failed = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    # -- life
+
+    async def start(self) -> None:
+        """Take the lease, load what was going on, give it back to the venue, and go on. Raises Unavailable."""
+        if self._task is not None:
+            return
+        loaded = await self._database.write(journal.take)
+        self._epoch = loaded.epoch
+        self._numbers.update(loaded.batches)
+        state = self.state
+        state.numbers, state.notes = loaded.numbers, loaded.notes
+        for order in loaded.orders:
+            state.put(order)
+            await self._know(order.organization, order.account)
+        for account, instrument, held in loaded.positions:
+            state.positions[account][instrument] = held
+        for funds in loaded.funds:
+            state.funds[funds.account][funds.currency] = funds
+            await self._know(funds.organization, funds.account)
+        await self._venue.start(self._resume(loaded.orders), self._on_events)
+        self._ended = None
+        self._task = asyncio.create_task(self._write_forever(), name="trading journal")
+        self._task.add_done_callback(self._writer_ended)
+        await self._go_on(loaded.orders)
+        self._unlisten = self._market.listen(self._on_market)
+        log.info(
+            "trading.started",
+            epoch=self._epoch,
+            working_orders=len(loaded.orders),
+            positions=sum(1 for _, _, held in loaded.positions if held.lots),
+        )
+
+    async def stop(self) -> None:
+        """Take no more, write what was decided, then end. Working orders stay on record as they are."""
+        task, self._task = self._task, None
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        if task is None:
+            return
+        self._ended = Unavailable("The server is stopping.")
+        # Whoever still waits for the writer gets its answer; a database that is gone must not hold the stop.
+        with suppress(TimeoutError, Unavailable):
+            await asyncio.wait_for(self._drained(task), 5)
+        task.cancel()
+        with suppress(asyncio.CancelledError, Superseded):
+            await task
+        await self._venue.stop()
+
+    async def _drained(self, task: asyncio.Task[None]) -> None:
+        while (self._pending or self._writing) and not task.done():
+            waiting = self._batch_of(next(iter(self._pending), 0)) if self._pending else None
+            if waiting is None:
+                await asyncio.sleep(0.005)
+            else:
+                await self._wait_for(waiting)
+
+    def _resume(self, orders: Sequence[Order]) -> Resume:
+        held = {
+            (account, instrument): OpenPosition(lots=position.lots, cost=position.cost)
+            for account, positions in self.state.positions.items()
+            for instrument, position in positions.items()
+            if position.lots
+        }
+        funds = {account: self._account_funds(account) for account in self.state.funds}
+        return Resume(orders=[order for order in orders if _is_at_venue(order)], positions=held, funds=funds)
+
+    async def _go_on(self, orders: Sequence[Order]) -> None:
+        """What was under way when the last process ended is finished, or said to have failed."""
+        now_us = self.clock.now_us()
+        for order in orders:
+            if order.state is OrderState.UNKNOWN:
+                await self._ask(order)
+            elif not _is_at_venue(order):
+                # It may have been sent just before the end: asked first, and sent only if it never arrived.
+                if await self._venue.query(order.id) is None:
+                    await self._submit(order)
+                else:
+                    await self._ask(order)
+            elif order.state is OrderState.CANCEL_PENDING:
+                await self._venue.cancel(order.id)
+            elif order.state is OrderState.CHANGE_PENDING:
+                event = ChangeRefused(order_id=order.id, at_us=now_us, venue_time_us=now_us, reason=RESTARTED)
+                self._on_events([event])
+        await self.commit_all()
+
+    async def _know(self, organization: int, account: int) -> None:
+        if account not in self.state.accounts:
+            found = await self._access.account_by_id(organization, account)
+            if found is None:
+                raise NotFound(f"Account {account} of trading does not exist.", what="account")
+            self.state.accounts[account] = found
+
+    # -- what others may ask
+
+    def check(self) -> None:
+        """Raise Unavailable unless intents can be taken now."""
+        if self._ended is not None:
+            raise self._ended
+        if self._stalled:
+            raise Unavailable("The journal is out of reach, so no order can be taken; try again.", retry_after_s=2)
+
+    def admit(self, account: Account) -> None:
+        """Know the account, and open its money if it has none."""
+        self.state.accounts[account.id] = account
+        if account.currency not in self.state.funds[account.id]:
+            self.fund(self.opening_funds(account))
+
+    def opening_funds(self, account: Account) -> Funds:
+        """What a paper account begins with."""
+        return Funds(
+            account=account.id,
+            currency=account.currency,
+            organization=account.organization,
+            starting=self._starting,
+            cash=self._starting,
+            session=self.session(),
+            session_cash=self._starting,
+        )
+
+    def fund(self, funds: Funds) -> None:
+        self.books.fund(funds)
+        self.tell_funds(funds.account)
+        self._wake.set()
+
+    def tell_funds(self, account: int) -> None:
+        """The venue checks buying power against what is there now."""
+        self._venue.set_funds(account, self._account_funds(account))
+
+    def open_batch(self, organization: int) -> Batch:
+        """What the next commit will hold."""
+        self._wake.set()
+        return self._batch_of(organization)
+
+    def hold(self, account: Account, instrument: Instrument, position: Position) -> None:
+        """A position that changed by something else than a fill: a bust, a correction."""
+        self.books.hold(account.organization, account.id, instrument, position)
+        self._venue.set_position(account.id, instrument.name, OpenPosition(lots=position.lots, cost=position.cost))
+        self._wake.set()
+
+    def _account_funds(self, account: int) -> AccountFunds:
+        rows = self.state.funds_of(account)
+        cash = sum(funds.cash for funds in rows if funds.currency in DOLLARS or len(rows) == 1)
+        most = next((funds.max_position for funds in rows if funds.max_position is not None), None)
+        return AccountFunds(cash=cash, max_position=most)
+
+    async def committed(self, organization: int) -> None:
+        """Return when everything decided so far for the organization is on disk and the venue has been told.
+
+        Raises Unavailable when it cannot be written now; orders that were intended are then not sent.
+        """
+        batch = self._pending.get(organization)
+        if batch is not None:
+            await self._wait_for(batch)
+
+    async def commit_all(self) -> None:
+        for organization in list(self._pending):
+            await self.committed(organization)
+
+    async def _wait_for(self, batch: Batch) -> None:
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiters.append(done)
+        self._wake.set()
+        await done
+
+    async def final(self, order_id: str, timeout_s: float) -> bool:
+        """Wait until the order is final and on disk. False at the timeout."""
+        if order_id not in self.state.orders:
+            return True
+        future: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
+        self._finals[order_id].append(future)
+        try:
+            await asyncio.wait_for(future, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            waiting = self._finals.get(order_id, [])
+            if future in waiting:
+                waiting.remove(future)
+            if not waiting:
+                self._finals.pop(order_id, None)
+        return True
+
+    async def settle(self) -> None:
+        """What a feed awaits between its batches: returns at once unless much is on its way to disk."""
+        await self._room.wait()
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are decided and not yet on disk."""
+        return self._writing + sum(batch.weight for batch in self._pending.values())
+
+    def subscribe(self, organization: int, listener: Listener) -> Callable[[], None]:
+        self._listeners[organization].append(listener)
+
+        def end() -> None:
+            listeners = self._listeners.get(organization, [])
+            if listener in listeners:
+                listeners.remove(listener)
+            if not listeners:
+                self._listeners.pop(organization, None)
+
+        return end
+
+    def position_view(self, account: int, instrument: Instrument, position: Position) -> PositionView:
+        ticks = self.mark_ticks(instrument)
+        return PositionView(
+            account=self.state.accounts[account],
+            instrument=instrument,
+            position=position,
+            market_price=None if ticks is None else instrument.price(ticks),
+            unrealized=None if ticks is None else from_units(unrealized(position, instrument, ticks)),
+        )
+
+    def mark_ticks(self, instrument: Instrument) -> int | None:
+        """The price that open positions are valued at: the last trade, or the middle of the market without a tape."""
+        snapshot = self._market.snapshot(instrument.name)
+        if snapshot.trade is not None:
+            return snapshot.trade.price
+        quote = snapshot.quote
+        return (quote.bid + quote.ask) // 2 if quote is not None and quote.bid_size and quote.ask_size else None
+
+    # -- in
+
+    def _on_market(self, data: MarketData) -> None:
+        if self._ended is not None or self._stalled:
+            # Nothing is matched that could not be written. What comes next is the first after a hole.
+            self._missed.add(data.instrument)
+            return
+        if self._missed and data.instrument in self._missed and isinstance(data, Quote):
+            self._missed.discard(data.instrument)
+            data = Quote(
+                data.instrument,
+                data.bid,
+                data.ask,
+                data.bid_size,
+                data.ask_size,
+                data.venue_time_us,
+                data.received_at_us,
+                data.flags | Flag.GAP,
+            )
+        self._venue.on_market(data)
+
+    def _on_events(self, events: Sequence[VenueEvent]) -> None:
+        for event in events:
+            self.books.apply(event)
+        if self._pending:
+            self._wake.set()
+            if self.waiting > MOST_WAITING:
+                self._room.clear()
+
+    def _batch_of(self, organization: int) -> Batch:
+        batch = self._pending.get(organization)
+        if batch is None:
+            self._numbers[organization] += 1
+            batch = self._pending[organization] = Batch(organization, self._numbers[organization])
+        return batch
+
+    # -- out
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._pending:
+                batches, self._pending = list(self._pending.values()), {}
+                self._writing = sum(batch.weight for batch in batches)
+                for batch in batches:
+                    await self._write(batch)
+                self._writing = 0
+                if self.waiting <= MOST_WAITING:
+                    self._room.set()
+
+    def _writer_ended(self, task: asyncio.Task[None]) -> None:
+        """Nobody may wait for a writer that is no more."""
+        if task.cancelled():
+            error: BaseException = Unavailable("The server is stopping.")
+        else:
+            error = task.exception() or Unavailable("Trading has ended.")
+            self.failure = error
+            log.error("trading.ended", error=str(error), exc_info=None if isinstance(error, Superseded) else error)
+            if not isinstance(error, Superseded):
+                self.failed.set()
+        self._ended = error if isinstance(error, Unavailable) else Unavailable("Trading has ended; the log says why.")
+        self._room.set()
+        for batch in self._pending.values():
+            _fail(batch, self._ended)
+        self._pending.clear()
+
+    async def _write(self, batch: Batch) -> None:
+        try:
+            now_us, results = await self._commit(batch)
+        except BaseException:
+            _fail(batch, Unavailable("Trading has ended; the order may or may not be on record."))
+            raise
+        reach("trading.committed")
+        await self._tell(batch, now_us, results)
+        for command in batch.commands:
+            await self._send(command, late=batch.is_late)
+        for order in batch.orders.values():
+            if order.state in TERMINAL:
+                self.state.forget(order)
+                for future in self._finals.pop(order.id, ()):
+                    if not future.done():
+                        future.set_result(order)
+        for waiter in batch.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _commit(self, batch: Batch) -> tuple[int, Sequence[AppendResult]]:
+        """Until it is on disk. A failure is told to those who wait, and the market is not looked at meanwhile."""
+        encoded = [appending.encode(row) for row in batch.fills]
+        attempt = 0
+        while True:
+            now_us = self.clock.now_us()
+            try:
+                seq, results = await self._database.write(
+                    lambda now_us=now_us: journal.commit(batch, encoded, self._epoch, now_us),  # type: ignore[misc]
+                    key=batch.organization,
+                )
+            except Superseded:
+                raise
+            except Unavailable as error:
+                if attempt == 0:
+                    log.error("trading.stalled", error=error.message, organization=batch.organization)
+                batch.is_late = self._stalled = True
+                _fail(batch, error)
+                for waiting in self._pending.values():
+                    waiting.is_late = True
+                    _fail(waiting, error)
+                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+                attempt += 1
+                continue
+            if self._stalled:
+                self._stalled = False
+                log.info("trading.resumed", attempts=attempt)
+            self._ledger.passed(batch.organization, seq)
+            return now_us, results
+
+    async def _send(self, command: Command, *, late: bool) -> None:
+        order = self.state.orders.get(command.order_id)
+        if order is None or order.state in TERMINAL:
+            return
+        now_us = self.clock.now_us()
+        match command:
+            case Submit() if order.state is OrderState.CANCEL_PENDING or (late and order.opened_by is None):
+                self.books.withdraw(order, at_us=now_us, reason=NOT_SENT if late else "")
+                self._wake.set()
+            case Submit():
+                await self._submit(order)
+            case Cancel():
+                await self._venue.cancel(order.id)
+            case Amend(change=change):
+                if late:
+                    event = ChangeRefused(order_id=order.id, at_us=now_us, venue_time_us=now_us, reason=NOT_SENT)
+                    self._on_events([event])
+                else:
+                    await self._venue.change(order.id, change)
+
+    async def _submit(self, order: Order) -> None:
+        reach("trading.submit")
+        if order.state is OrderState.INITIALIZED:
+            self.books.submitted(order, at_us=self.clock.now_us())
+        ack = await self._venue.submit(self.state.orders[order.id])
+        self._wake.set()
+        reach("trading.submitted")
+        if ack is Ack.UNKNOWN:
+            self.books.lost(self.state.orders[order.id], at_us=self.clock.now_us())
+            await self._ask(self.state.orders[order.id])
+
+    async def _ask(self, order: Order) -> None:
+        """Resolve a submit that got no answer by the order's id. It is never sent again blindly."""
+        report = await self._venue.query(order.id)
+        now_us = self.clock.now_us()
+        if report is None:
+            reason = "The venue does not know the order: it never arrived."
+            self._on_events([OrderRejected(order_id=order.id, at_us=now_us, venue_time_us=now_us, reason=reason)])
+        elif report.state not in TERMINAL:
+            working = report.state is OrderState.WORKING
+            self._on_events([OrderAccepted(order_id=order.id, at_us=now_us, venue_time_us=now_us, is_working=working)])
+
+    async def _tell(self, batch: Batch, now_us: int, results: Sequence[AppendResult]) -> None:
+        listeners = self._listeners.get(batch.organization)
+        if not listeners:
+            return
+        made = {
+            result.id: appending.as_recorded(batch.organization, row, result, now_us)
+            for row, result in zip(batch.fills, results, strict=False)
+        }
+        updates = [update for telling in batch.tellings if (update := await self._update(batch, telling, made))]
+        for listener in list(listeners):
+            try:
+                listener(updates)
+            except Exception:
+                # One listener's defect is its own: the others are told, and trading goes on.
+                log.exception("trading.listener_failed")
+
+    async def _update(self, batch: Batch, telling: Telling, made: dict[str, Execution]) -> Update | None:
+        if isinstance(telling, OrderView):
+            return OrderUpdate(order=telling)
+        if isinstance(telling, PositionView):
+            return PositionUpdate(position=telling)
+        assert isinstance(telling, Filled)
+        execution = made.get(telling.execution_id)
+        if execution is None:
+            execution = await self._ledger.get(batch.organization, telling.execution_id)
+        if execution is None:
+            return None
+        return FillUpdate(account=self.state.accounts[execution.account], execution=execution)
+
+
+def _is_at_venue(order: Order) -> bool:
+    return order.state not in (OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *TERMINAL)
+
+
+def _fail(batch: Batch, error: Unavailable) -> None:
+    for waiter in batch.waiters:
+        if not waiter.done():
+            waiter.set_exception(error)
+    batch.waiters.clear()
