@@ -15,6 +15,7 @@ from gesta.trading.money import UNITS, divided, to_units
 
 MAX_LOTS = 10**15
 MAX_TICKS = 10**12
+_SHOWN = 40
 
 
 class InstrumentKind(enum.StrEnum):
@@ -51,17 +52,18 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def ticks(self, price: Decimal, field: str = "price") -> int:
         """The price in ticks. Raises InvalidInput, naming the nearest prices that would be right, if it is off tick."""
-        if not price.is_finite() or abs(price) > MAX_TICKS * self.tick_size:
+        if not price.is_finite() or price.copy_abs() > MAX_TICKS * self.tick_size:
             raise InvalidInput(f"`{field}` is out of range.", field=field)
-        number, rest = divmod(price, self.tick_size)
-        if rest:
-            below = int(number) if rest > 0 else int(number) - 1
+        number = int(price // self.tick_size)
+        # Multiplied back: a remainder that is too small for the context would be zero.
+        if self.price(number) != price:
+            below = number if price > 0 else number - 1
             near = f"{self.price(below)} or {self.price(below + 1)}"
             raise InvalidInput(
-                f"`{field}` {price} is not a multiple of {self.name}'s tick size {self.tick_size}: use {near}.",
+                f"`{field}` {_shown(price)} is not a multiple of {self.name}'s tick size {self.tick_size}: use {near}.",
                 field=field,
             )
-        return int(number)
+        return number
 
     def price(self, ticks: int) -> Decimal:
         return ticks * self.tick_size
@@ -70,12 +72,13 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """The quantity in lots. Raises InvalidInput unless it is positive and a multiple of the lot size."""
         if not quantity.is_finite() or quantity <= 0 or quantity > MAX_LOTS * self.lot_size:
             raise InvalidInput(f"`{field}` must be a positive number of {self.name}.", field=field)
-        number, rest = divmod(quantity, self.lot_size)
-        if rest:
+        number = int(quantity // self.lot_size)
+        if self.quantity(number) != quantity:
             raise InvalidInput(
-                f"`{field}` {quantity} is not a multiple of {self.name}'s lot size {self.lot_size}.", field=field
+                f"`{field}` {_shown(quantity)} is not a multiple of {self.name}'s lot size {self.lot_size}.",
+                field=field,
             )
-        return int(number)
+        return number
 
     def quantity(self, lots: int) -> Decimal:
         return lots * self.lot_size
@@ -96,7 +99,7 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         venue that settles in coins books it.
         """
         if self.kind is InstrumentKind.INVERSE_PERPETUAL:
-            return -divided(self.factor * lots, ticks) if ticks else 0
+            return -divided(self.factor * lots * (1 if ticks > 0 else -1), abs(ticks)) if ticks else 0
         return self.factor * ticks * lots
 
     def notional(self, ticks: int, lots: int) -> int:
@@ -118,3 +121,9 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         if self.initial_margin is not None:
             return divided(to_units(self.initial_margin * self.lot_size) * abs(lots), 1)
         return divided(self.notional(ticks, abs(lots)) * to_units(self.margin_rate), UNITS)
+
+
+def _shown(number: Decimal) -> str:
+    """For a message: never the whole of a number that someone wrote a page of."""
+    text = str(number)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

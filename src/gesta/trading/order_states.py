@@ -126,6 +126,12 @@ TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState]] = {
         E.CANCEL: S.CANCELLED,
         E.EXPIRE: S.EXPIRED,
         E.REQUEST_CANCEL: S.CANCEL_PENDING,
+        # It was a change or a cancel that was not answered, and the order works on.
+        E.TRIGGER: S.WORKING,
+        E.CHANGE: S.WORKING,
+        E.REFUSE_CHANGE: S.WORKING,
+        E.REFUSE_CANCEL: S.WORKING,
+        E.LOSE: S.UNKNOWN,
     },
 }
 

@@ -1,7 +1,8 @@
 """A position as the exact fold of its fills: average-cost accounting in whole money units.
 
-Closing a part takes away its share of the open cost, rounded to a unit; the rest stays with what is left, so that over
-a round trip the realized profits add up to the cash that moved, to the last unit.
+Closing a part takes away its share of the open cost, rounded to a unit; the rest stays with what is left. A reversal's
+value is cut in two, and what opens gets what the close leaves. So the realized profits of a round trip add up to the
+cash that moved, each fill valued whole, to the last unit.
 """
 
 from __future__ import annotations
@@ -59,17 +60,21 @@ def apply_fill(
     after = before + change
     closing = min(abs(before), abs(change)) if before * change < 0 else 0
     lots, cost, ticks_lots, realized = before, position.cost, position.ticks_lots, None
+    # Of the whole fill: two parts of it, each rounded by itself, might not add up to it.
+    value = instrument.value(ticks, abs(change))
     if closing:
         sign = 1 if before > 0 else -1
         released = divided(cost * closing, abs(before))
-        realized = sign * instrument.value(ticks, closing) - released
+        closed = value if closing == abs(change) else instrument.value(ticks, closing)
+        realized = sign * closed - released
+        value -= closed
         ticks_lots -= divided(ticks_lots * closing, abs(before))
         cost -= released
         lots -= sign * closing
     opening = abs(change) - closing
     if opening:
         sign = 1 if change > 0 else -1
-        cost += sign * instrument.value(ticks, opening)
+        cost += sign * value
         ticks_lots += ticks * opening * PRECISION
         lots += sign * opening
     assert lots == after
