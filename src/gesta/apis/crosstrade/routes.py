@@ -34,7 +34,8 @@ Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 def build(services: Services) -> FastAPI:
-    """The sub-app that serves `/v1/api` and `/ws/stream`, paths as the client sent them."""
+    """The sub-app that serves `/v1/api` and `/ws/stream`, paths as the client sent them. `app.state.close()` ends its
+    WebSockets: await it before the server stops."""
     app = FastAPI(
         title="CrossTrade API",
         version="1.0.0",
@@ -70,7 +71,10 @@ def build(services: Services) -> FastAPI:
         openapi_extra=documentation.public_operation(),
         route_class_override=HotRoute,
     )
-    app.add_api_websocket_route(STREAM_PATH, Stream(services, printed).serve)
+    stream = Stream(services, printed)
+    app.add_api_websocket_route(STREAM_PATH, stream.serve)
+    app.state.close = stream.close
+    app.state.stream = stream
     documentation.install(app)
     return app
 
