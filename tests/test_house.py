@@ -10,6 +10,7 @@ import pytest
 
 from gesta.ledger.lifecycle import TRANSITIONS
 from gesta.ledger.records import Kind
+from gesta.trading import order_states
 from scripts import docs, gates
 
 PYPROJECT = gates.ROOT / "pyproject.toml"
@@ -146,6 +147,18 @@ def test_the_life_cycle_page_draws_every_transition_and_no_other() -> None:
     for kind, title in ((Kind.FILL, "Fills"), (Kind.EXECUTOR, "Executors"), (Kind.RUN, "Runs")):
         table = TRANSITIONS[kind]
         assert drawn[title] == {(state, target) for state, following in table.items() for target in following}
+
+
+def test_the_order_page_has_every_row_and_no_other() -> None:
+    page = docs.order_lifecycle_markdown()
+    rows = order_states.TRANSITIONS.items()
+    arrows = set(re.findall(r"^    (\w+) --> (\w+): (.+)$", page, re.MULTILINE))
+    drawn = {(state, target, event) for state, target, events in arrows for event in events.split(", ")}
+    wanted = {(state, target, event) for state, following in rows for event, target in following.items()}
+    assert drawn == {row for row in wanted if row[0] != row[1]}
+    listed = re.findall(r"^\| `(\w+)` \| (.*→.*) \|$", page, re.MULTILINE)
+    told = {(state, target, event) for state, row in listed for event, target in re.findall(r"(\w+) → `(\w+)`", row)}
+    assert told == wanted
 
 
 def test_every_link_between_the_pages_leads_somewhere() -> None:
