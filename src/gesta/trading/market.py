@@ -55,11 +55,14 @@ class Feed(Protocol):
     """Something that gives market data: a recording, a simulation, an exchange.
 
     `start` begins to call `listener` on the event loop, in order, and returns at once; `stop` returns when no more
-    calls come. `instruments` are the resolved names that it drives. `failed` carries what ended it, if not `stop`.
+    calls come. `instruments` are the resolved names that it drives. `failed` carries what ended it, if not `stop`;
+    `is_over` says that no more data comes: it was stopped, has failed, or its recording has ended.
     """
 
     name: str
     is_simulated: bool
+    is_over: bool
+    failed: Exception | None
 
     def instruments(self) -> tuple[str, ...]: ...
 

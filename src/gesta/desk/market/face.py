@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from gesta.kernel.errors import CallerError
 from gesta.trading.instruments import Instrument
 from gesta.trading.market import Feed, MarketData, Quote, Trade
 
@@ -63,6 +64,31 @@ class Bar(msgspec.Struct, frozen=True, gc=False):
     volume: int
 
 
+class PushedQuote(msgspec.Struct, frozen=True, kw_only=True):
+    """A quote from outside, in decimals. A size of 0 means that the side is empty; its price may then be missing.
+    `time_us` is the venue's time, that of receipt where it is None."""
+
+    instrument: str
+    bid: Decimal | None
+    ask: Decimal | None
+    bid_size: Decimal
+    ask_size: Decimal
+    time_us: int | None = None
+
+
+class PushedTrade(msgspec.Struct, frozen=True, kw_only=True):
+    """A print from outside, in decimals. `aggressor` as of `trading.market.Trade`."""
+
+    instrument: str
+    price: Decimal
+    size: Decimal
+    aggressor: int = 0
+    time_us: int | None = None
+
+
+Pushed = PushedQuote | PushedTrade
+
+
 class Market(Protocol):
     def resolve(self, name: str) -> Instrument:
         """The instrument that a name in any of the accepted forms means now, by the market's own time: `ES`, `ES1!`,
@@ -105,4 +131,11 @@ class Market(Protocol):
 
     async def start_feed(self, feed: Feed) -> None:
         """Drive the instruments of `feed`. Another feed that drove one of them stops driving it: a gap."""
+        ...
+
+    async def push(self, rows: Sequence[Pushed], *, restart: bool = False) -> list[CallerError | None]:
+        """Take data from outside, in order. One outcome per row: None if it was taken, else why not: InvalidInput for
+        a name or number that is wrong, Conflict where a recording or an exchange drives the instrument. A simulated
+        feed gives way. With `restart`, what was known of each instrument of these rows is forgotten first, so that a
+        recording can begin anew."""
         ...
