@@ -92,7 +92,7 @@ def read_window(args: Mapping[str, Any]) -> Window:
     lookback_s = _whole(args, "lookbackTime", INT32_MAX)
     cursor = args.get("cursor")
     limit = _whole(args, "limit", MAX_PAGE)
-    from_us, to_us = _instant(args, "from"), _instant(args, "to")
+    from_us, to_us = read_instant(args, "from"), read_instant(args, "to")
     if cursor is not None and not isinstance(cursor, str):
         raise InvalidInput("`cursor` must be text", field="cursor", where="query")
     paged = any(args.get(name) is not None for name in ("cursor", "limit", "from", "to"))
@@ -125,7 +125,7 @@ def _whole(args: Mapping[str, Any], name: str, largest: int) -> int | None:
     return value
 
 
-def _instant(args: Mapping[str, Any], name: str) -> int | None:
+def read_instant(args: Mapping[str, Any], name: str) -> int | None:
     """ISO text (a date is its midnight, no zone is UTC) or Unix milliseconds, as UTC microseconds."""
     value = args.get(name)
     if value is None:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from gesta.apis.crosstrade import models
-from gesta.apis.crosstrade.commands import COMMANDS, STREAM_PATH, Command, endpoints
+from gesta.apis.crosstrade.commands import COMMANDS, STREAM_PATH, Argument, Command, endpoints
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _MODELS: Final = (
@@ -19,7 +19,7 @@ _MODELS: Final = (
     models.RouteError,
     models.RateError,
 )
-DESCRIPTION: Final = f"""The CrossTrade dialect of Gesta: executions of trading accounts.
+DESCRIPTION: Final = f"""The CrossTrade dialect of Gesta: orders, executions, positions and money of trading accounts.
 
 Every command is also an RPC of the WebSocket `{STREAM_PATH}` (the same bearer token in the upgrade request):
 `{{"action": "rpc", "id": "1", "api": "ListExecutions", "args": {{"account": "Sim101"}}}}` is answered by
@@ -28,13 +28,9 @@ REST calls and RPCs of a credential share one bucket: 3 per second, 20 at once, 
 """
 _ERRORS: Final[dict[int, tuple[str, str, dict[str, Any]]]] = {
     400: (
-        "An argument is malformed or out of range",
+        "An argument is malformed or out of range, what it names is not there, or the state of things forbids it",
         "Error",
-        {
-            "success": False,
-            "error": "Invalid request",
-            "detail": "`lookbackTime` must be an integer from 1 to 2147483647",
-        },
+        {"success": False, "error": "invalid_account", "detail": "Account Sim999 not found"},
     ),
     401: (
         "The token is missing or not valid",
@@ -42,14 +38,24 @@ _ERRORS: Final[dict[int, tuple[str, str, dict[str, Any]]]] = {
         {"success": False, "error": "unauthorized", "detail": "Send the header `Authorization: Bearer <token>`."},
     ),
     403: (
-        "The token does not allow reading",
+        "The token does not allow it: writing needs the scope `trade`",
         "Error",
-        {"success": False, "error": "forbidden", "detail": "This credential lacks the scope `read`."},
+        {"success": False, "error": "forbidden", "detail": "This credential lacks the scope `trade`."},
     ),
     404: (
-        "No such account, execution or path",
+        "No such path",
+        "RouteError",
+        {
+            "success": False,
+            "error": "not_found",
+            "detail": "No route /v1/api/accounts/Sim101/executions/.",
+            "did_you_mean": "/v1/api/accounts/Sim101/executions",
+        },
+    ),
+    413: (
+        "The body is too large",
         "Error",
-        {"success": False, "error": "invalid_account", "detail": "Account Sim999 not found"},
+        {"success": False, "error": "too_large", "detail": "The body of a command has at most 65536 bytes."},
     ),
     429: (
         "Over the rate; `Retry-After` says when to come back",
@@ -69,15 +75,44 @@ _CHALLENGE: Final = {"WWW-Authenticate": {"schema": {"type": "string", "const": 
 
 
 def operation(command: Command) -> dict[str, Any]:
-    """What FastAPI adds to the operation: parameters, security and replies, as they really are."""
-    return {
-        "parameters": [_parameter(command, place) for place in range(len(command.arguments))],
+    """What FastAPI adds to the operation: parameters, body, security and replies, as they really are."""
+    described: dict[str, Any] = {
+        "parameters": [_parameter(argument) for argument in command.arguments if argument.where != "body"],
         "security": [{"bearer": []}],
         "responses": {
-            "200": _response("The reply", command.reply.__name__, command.example),
-            **{str(status): error_response(status) for status in _ERRORS},
+            "200": _described("The reply", _schema_of(command.reply), command.example),
+            **{str(status): error_response(status) for status in statuses_of(command)},
         },
     }
+    if command.method != "GET":
+        described["requestBody"] = _body(command)
+    return described
+
+
+def statuses_of(command: Command) -> list[int]:
+    """The errors that a command can answer with."""
+    return [status for status in _ERRORS if status != 413 or command.method != "GET"]
+
+
+def _schema_of(reply: Any) -> dict[str, Any]:
+    (schema,), _ = msgspec.json.schema_components([reply], ref_template=_REFERENCE)
+    return schema
+
+
+def _body(command: Command) -> dict[str, Any]:
+    """A flat object, to which a caller may add keys: the description says which are refused."""
+    arguments = command.body_arguments
+    required = [argument.name for argument in arguments if argument.required]
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {each.name: {**each.schema, "description": each.description} for each in arguments},
+    }
+    if required:
+        schema["required"] = required
+    if command.unknown == "refused":
+        schema["additionalProperties"] = False
+    example = {each.name: each.example for each in arguments if each.example is not None}
+    return {"required": bool(required), "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def public_operation() -> dict[str, Any]:
@@ -85,12 +120,11 @@ def public_operation() -> dict[str, Any]:
     return {"responses": {"200": _response("The command table", models.EndpointList.__name__, endpoints())}}
 
 
-def _parameter(command: Command, place: int) -> dict[str, Any]:
-    argument = command.arguments[place]
+def _parameter(argument: Argument) -> dict[str, Any]:
     parameter: dict[str, Any] = {
         "name": argument.name,
         "in": argument.where,
-        "required": argument.where == "path",
+        "required": argument.required,
         "description": argument.description,
         "schema": argument.schema,
     }
@@ -98,8 +132,11 @@ def _parameter(command: Command, place: int) -> dict[str, Any]:
 
 
 def _response(description: str, model: str, example: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": _REFERENCE.format(name=model)}, "example": example}}
-    return {"description": description, "content": content}
+    return _described(description, {"$ref": _REFERENCE.format(name=model)}, example)
+
+
+def _described(description: str, schema: dict[str, Any], example: Any) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema, "example": example}}}
 
 
 def error_response(status: int) -> dict[str, Any]:

@@ -103,24 +103,11 @@ class ExecutionList(msgspec.Struct, kw_only=True, rename="camel"):
     ) = msgspec.UNSET
 
 
-class Account(msgspec.Struct, kw_only=True, rename="camel"):
-    """One trading account: the keys of the vendor's account object that a ledger knows."""
-
-    id: int
-    name: str
-    display_name: str
-    denomination: Annotated[str, Meta(description="NinjaTrader's currency name, for example `UsDollar`.")]
-    status: Literal["Enabled"]
-
-
-class AccountList(msgspec.Struct, kw_only=True, rename="camel"):
-    accounts: list[Account]
-    success: Literal[True]
-
-
 class EndpointArgument(msgspec.Struct, kw_only=True):
     name: str
-    where: Annotated[Literal["path", "query"], Meta(description="Over the WebSocket every argument stands in `args`.")]
+    where: Annotated[
+        Literal["path", "query", "body"], Meta(description="Over the WebSocket every argument stands in `args`.")
+    ]
     required: bool
     description: str
 
@@ -131,6 +118,7 @@ class Endpoint(msgspec.Struct, kw_only=True):
     method: str
     path: str
     api: Annotated[str, Meta(description="The `api` of a WebSocket `rpc` frame.")]
+    aliases: Annotated[list[str], Meta(description="Other names that mean the same there.")]
     summary: str
     arguments: list[EndpointArgument]
 

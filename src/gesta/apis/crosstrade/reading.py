@@ -1,17 +1,16 @@
-"""What the read commands do: arguments in, reply body out. The same for REST and for the WebSocket."""
+"""What the commands of executions do: arguments in, reply body out. The same for REST and for the WebSocket."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 import msgspec
 
-from gesta.access.model import Account, AccountType, Environment, Principal, Scope
-from gesta.apis.common.printed import Printed
-from gesta.apis.common.services import Services
+from gesta.access.model import Account
 from gesta.apis.crosstrade.arguments import read_id, read_page, read_window
+from gesta.apis.crosstrade.calls import Call as Call
+from gesta.apis.crosstrade.calls import account_of
 from gesta.apis.crosstrade.codec import encode
 from gesta.desk.reading import MAX_PAGE
 from gesta.kernel.errors import NotFound
@@ -25,33 +24,12 @@ MAX_REPLY_ROWS: Final = 5000
 _FILLS: Final = frozenset({Kind.FILL})
 # A busted fill is cancelled; NinjaTrader takes it out of its collection, so this dialect neither lists nor finds it.
 _STANDING: Final = frozenset({Status.SUCCEEDED})
-_DENOMINATION: Final = {
-    "USD": "UsDollar",
-    "EUR": "Euro",
-    "GBP": "BritishPound",
-    "JPY": "JapaneseYen",
-    "CHF": "SwissFranc",
-    "CAD": "CanadianDollar",
-    "AUD": "AustralianDollar",
-}
-
-
-class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One authenticated, admitted call. `args` are raw: text over REST, JSON values over the WebSocket."""
-
-    services: Services
-    principal: Principal
-    printed: Printed
-    args: Mapping[str, Any]
-
-
-Handler = Callable[[Call], Awaitable[dict[str, Any]]]
 
 
 async def list_executions(call: Call) -> dict[str, Any]:
     """ListExecutions: the published window, or one page of the history (Gesta's addition)."""
     window = read_window(call.args)
-    account = await _account(call)
+    account = await account_of(call)
     from_us = window.from_us
     if window.lookback_s is not None:
         since_us = call.services.clock.now_us() - window.lookback_s * 1_000_000
@@ -70,7 +48,7 @@ async def list_executions(call: Call) -> dict[str, Any]:
 async def get_execution(call: Call) -> dict[str, Any]:
     """GetExecution: the object itself beside `success` (seed 001)."""
     execution_id = read_id(call.args, "executionId", what="execution")
-    account = await _account(call)
+    account = await account_of(call)
     found = await call.services.reading.get(call.principal, execution_id, account=account.id, kind=Kind.FILL)
     if found.status not in _STANDING:
         raise NotFound(f"Execution {execution_id[:128]} not found.")
@@ -83,7 +61,7 @@ async def list_executions_of_order(call: Call) -> dict[str, Any]:
     """GetExecutionsByOrderId: every fill of one order; an order without fills gives an empty list."""
     order_id = read_id(call.args, "orderId", what="order")
     after, limit = read_page(call.args)
-    account = await _account(call)
+    account = await account_of(call)
     query = call.services.reading.filter(
         call.principal,
         account=account.id,
@@ -92,48 +70,6 @@ async def list_executions_of_order(call: Call) -> dict[str, Any]:
         correlation={"order_id": order_id},
     )
     return await _reply(call, account, query, after=after, limit=limit)
-
-
-async def list_accounts(call: Call) -> dict[str, Any]:
-    """ListAccounts: the trading accounts that the credential reaches."""
-    call.principal.require(Scope.READ)
-    environment = _environment(call.principal)
-    reachable = [
-        account
-        for account in await call.services.access.accounts(call.principal.organization.id)
-        if account.type is AccountType.TRADING
-        and account.environment is environment
-        and (call.principal.account is None or call.principal.account.id == account.id)
-    ]
-    return {
-        "accounts": [
-            {
-                "id": account.id,
-                "name": account.name,
-                "displayName": account.name,
-                "denomination": _DENOMINATION.get(account.currency, account.currency),
-                "status": "Enabled",
-            }
-            for account in reachable
-        ],
-        "success": True,
-    }
-
-
-async def _account(call: Call) -> Account:
-    """Raises NotFound for an unknown account, and equally for one outside the caller's reach."""
-    name = read_id(call.args, "account", what="account")
-    account = await call.services.access.account(
-        call.principal.organization.id, name, AccountType.TRADING, _environment(call.principal)
-    )
-    bound = call.principal.account
-    if account is None or (bound is not None and bound.id != account.id):
-        raise NotFound(f"Account {name[:128]} not found", what="account")
-    return account
-
-
-def _environment(principal: Principal) -> Environment:
-    return principal.environment or Environment.PRODUCTION
 
 
 async def _reply(

@@ -14,8 +14,8 @@ from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.crosstrade import documentation
 from gesta.apis.crosstrade.admission import admitted, bearer_of
-from gesta.apis.crosstrade.arguments import read_query
-from gesta.apis.crosstrade.codec import encode_reply
+from gesta.apis.crosstrade.bodies import read_arguments
+from gesta.apis.crosstrade.calls import Call
 from gesta.apis.crosstrade.commands import (
     COMMANDS,
     ENDPOINTS_PATH,
@@ -26,7 +26,7 @@ from gesta.apis.crosstrade.commands import (
     endpoints,
 )
 from gesta.apis.crosstrade.errors import renderer
-from gesta.apis.crosstrade.reading import Call
+from gesta.apis.crosstrade.numbers import encode_reply
 from gesta.apis.crosstrade.stream import Stream
 from gesta.kernel.errors import NotFound
 
@@ -51,11 +51,11 @@ def build(services: Services) -> FastAPI:
             _mounted_path(command),
             _endpoint(services, printed, command),
             methods=[command.method],
-            name=command.api,
-            operation_id=command.api,
+            name=command.operation_id,
+            operation_id=command.operation_id,
             summary=command.summary,
             description=command.description,
-            tags=["executions" if "executions" in command.path else "accounts"],
+            tags=[command.tag],
             response_class=Response,
             openapi_extra=documentation.operation(command),
             route_class_override=HotRoute,
@@ -85,13 +85,12 @@ def _mounted_path(command: Command) -> str:
 
 
 def _endpoint(services: Services, printed: Printed, command: Command) -> Endpoint:
-    query_names = frozenset(command.query_names)
     slashes = command.path.count("/")
 
     async def endpoint(request: Request) -> Response:
         principal = await admitted(services.access, bearer_of(request.headers))
         _check_path(request, slashes)
-        args = {**read_query(request.scope["query_string"], query_names), **request.path_params}
+        args = await read_arguments(request, command)
         body = await command.handler(Call(services=services, principal=principal, printed=printed, args=args))
         return Response(encode_reply(body), media_type="application/json")
 
@@ -99,9 +98,10 @@ def _endpoint(services: Services, printed: Printed, command: Command) -> Endpoin
 
 
 def _check_path(request: Request, slashes: int) -> None:
-    """Raise NotFound for a path that is deeper than the command's, or ends where an id should stand."""
-    raw: bytes = request.scope.get("raw_path") or b""
-    if raw.count(b"/") > slashes or "" in request.path_params.values():
+    """Raise NotFound for a path that is deeper than the command's, or is not as deep because an id holds its last word,
+    or ends where an id should stand."""
+    raw: bytes = request.scope.get("raw_path") or str(request.scope["path"]).encode()
+    if raw.partition(b"?")[0].count(b"/") != slashes or "" in request.path_params.values():
         raise NotFound(f"No route {request.scope['path'][:256]}.", what="route")
 
 
