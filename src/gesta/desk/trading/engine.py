@@ -72,7 +72,9 @@ class Engine:
         clock: Clock,
         session: Callable[[], int],
         starting_cash: Decimal,
+        on_failure: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
+        """`on_failure` is told of a defect that ended trading; a process that was superseded goes on serving."""
         self.state = State()
         self.clock = clock
         self._database = database
@@ -96,6 +98,8 @@ class Engine:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._task: asyncio.Task[None] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._listeners: defaultdict[int, list[Listener]] = defaultdict(list)
@@ -103,8 +107,7 @@ class Engine:
         self._ended: Unavailable | None = Unavailable("Trading has not started.")
         self._stalled = False
         self._missed: set[str] = set()
-        self.failed = asyncio.Event()
-        self.failure: BaseException | None = None
+        self._on_failure = on_failure
 
     # -- life
 
@@ -149,19 +152,11 @@ class Engine:
         self._ended = Unavailable("The server is stopping.")
         # Whoever still waits for the writer gets its answer; a database that is gone must not hold the stop.
         with suppress(TimeoutError, Unavailable):
-            await asyncio.wait_for(self._drained(task), 5)
+            await asyncio.wait_for(self.idle(), 5)
         task.cancel()
         with suppress(asyncio.CancelledError, Superseded):
             await task
         await self._venue.stop()
-
-    async def _drained(self, task: asyncio.Task[None]) -> None:
-        while (self._pending or self._writing) and not task.done():
-            waiting = self._batch_of(next(iter(self._pending), 0)) if self._pending else None
-            if waiting is None:
-                await asyncio.sleep(0.005)
-            else:
-                await self._wait_for(waiting)
 
     def _resume(self, orders: Sequence[Order]) -> Resume:
         held = {
@@ -293,6 +288,11 @@ class Engine:
         """What a feed awaits between its batches: returns at once unless much is on its way to disk."""
         await self._room.wait()
 
+    async def idle(self) -> None:
+        """Return when everything that was decided is on disk and told, and nothing new has come of it."""
+        self._wake.set()
+        await self._idle.wait()
+
     @property
     def waiting(self) -> int:
         """Rows that are decided and not yet on disk."""
@@ -362,6 +362,7 @@ class Engine:
         if batch is None:
             self._numbers[organization] += 1
             batch = self._pending[organization] = Batch(organization, self._numbers[organization])
+            self._idle.clear()
         return batch
 
     # -- out
@@ -378,6 +379,7 @@ class Engine:
                 self._writing = 0
                 if self.waiting <= MOST_WAITING:
                     self._room.set()
+            self._idle.set()
 
     def _writer_ended(self, task: asyncio.Task[None]) -> None:
         """Nobody may wait for a writer that is no more."""
@@ -385,12 +387,12 @@ class Engine:
             error: BaseException = Unavailable("The server is stopping.")
         else:
             error = task.exception() or Unavailable("Trading has ended.")
-            self.failure = error
             log.error("trading.ended", error=str(error), exc_info=None if isinstance(error, Superseded) else error)
             if not isinstance(error, Superseded):
-                self.failed.set()
+                self._on_failure(error)
         self._ended = error if isinstance(error, Unavailable) else Unavailable("Trading has ended; the log says why.")
         self._room.set()
+        self._idle.set()
         for batch in self._pending.values():
             _fail(batch, self._ended)
         self._pending.clear()

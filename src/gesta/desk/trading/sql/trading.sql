@@ -92,6 +92,5 @@ SELECT @row FROM executions WHERE rid IN (
   SELECT rid FROM refs WHERE organization = $1 AND key = $2 AND value = $3
 ) AND account = $4 AND origin = $5 ORDER BY rid
 
--- name: fills.keys
--- Where fills of this venue are: for the recount.
-SELECT DISTINCT p.account, p.instrument, p.organization FROM positions p ORDER BY p.account, p.instrument
+-- name: position.holders
+SELECT account, instrument, organization FROM positions
