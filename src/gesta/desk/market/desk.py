@@ -86,7 +86,7 @@ class MarketDesk:
         for listener in self._listeners:
             try:
                 listener(data)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 — kept, logged, and raised by `check`
                 self._failed(listener, error)
 
     def _failed(self, listener: Listener, error: Exception) -> None:
@@ -110,7 +110,7 @@ class MarketDesk:
         return end
 
     def _open_book(self, name: str) -> Book:
-        instrument = self._catalog.get(name)
+        instrument = self.instrument(name)
         gap_s = self._gap_s_of.get(instrument.root, self._gap_s)
         book = self._books[name] = Book(
             instrument,
@@ -188,7 +188,7 @@ class MarketDesk:
             for listener in self._listeners:
                 try:
                     listener(data)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 — kept, logged, and raised by `check`
                     self._failed(listener, error)
 
         return take
@@ -258,7 +258,10 @@ class MarketDesk:
 
     def instrument(self, name: str) -> Instrument:
         book = self._books.get(name)
-        return self._catalog.get(name) if book is None else book.instrument
+        found = self._catalog.get(name) if book is None else book.instrument
+        if found is None:
+            raise NotFound(f"No instrument is on record as {name[:64]!r}.", what="instrument")
+        return found
 
     def instruments(self) -> Sequence[Instrument]:
         return [
@@ -270,7 +273,7 @@ class MarketDesk:
     def snapshot(self, name: str) -> Snapshot:
         book = self._books.get(name)
         if book is None:
-            instrument = self._catalog.get(name)
+            instrument = self.instrument(name)
             return Snapshot(instrument=instrument, quote=None, trade=None, is_open=self.is_open(instrument))
         feed, quote = book.feed, book.quote
         newest = quote or book.trade
