@@ -5,10 +5,13 @@ A name is resolved once, at the market's time, and stored resolved; `get` then a
 
 from __future__ import annotations
 
+import decimal
+import tomllib
 from collections.abc import Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from difflib import SequenceMatcher
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.times import MAX_US, MIN_US, to_datetime
@@ -24,11 +27,15 @@ from gesta.trading.contracts import (
 )
 from gesta.trading.futures import FUTURES, Specification
 from gesta.trading.instruments import Instrument, InstrumentKind
+from gesta.trading.money import DIGITS
 from gesta.trading.pairs import PAIRS, compact
 from gesta.trading.rolls import expiry_date, front_month
+from gesta.trading.sessions import RULES
+from gesta.trading.tables import Table
 
 # Below this likeness a suggestion would be a guess: `EZ` is like `ES`, `QQQ` is like nothing here.
 _LIKE: Final = 0.5
+_GREATEST: Final = Decimal(10**9)
 _FORMS: Final = (
     "A future is named like `ES 12-26`, `ES DEC26`, `ESZ26`, or `ES` for its front month; a pair like `BTC-USDT`."
 )
@@ -145,6 +152,74 @@ class Catalog:
             field="instrument",
             did_you_mean=meant,
         )
+
+
+def load_instruments(text: str) -> list[Instrument]:
+    """The instruments of an operator's TOML file, a table each under `[[instrument]]`; `instrument_of_table` has the
+    fields. Raises InvalidInput for text that is not TOML, for a wrong field and for a name that stands twice."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"The instruments are not TOML: {error}.", field="instrument") from None
+    except RecursionError:
+        raise InvalidInput("The instruments are nested too deeply.", field="instrument") from None
+    read = Table(document, "instruments")
+    found = [_instrument(row) for row in read.tables("instrument")]
+    read.done()
+    seen: set[str] = set()
+    for instrument in found:
+        if instrument.name in seen:
+            raise InvalidInput(f"Two instruments are called {instrument.name!r}.", field="name")
+        seen.add(instrument.name)
+    return found
+
+
+def instrument_of_table(row: Mapping[str, Any]) -> Instrument:
+    """One instrument of an operator's table: `name`, `kind` and `tick_size` are required; the rest is as `Instrument`
+    has it, `lot_size` 1 unless said. Raises InvalidInput, naming the field, for whatever cannot be."""
+    return _instrument(Table(row, "instrument"))
+
+
+def _instrument(read: Table) -> Instrument:
+    name = normalized(read.text("name", required=True))
+    kind = InstrumentKind(read.choice("kind", tuple(InstrumentKind)))
+    if len(name) > LONGEST_NAME:
+        raise read.error("name", f"has at most {LONGEST_NAME} characters")
+    contract = parse_contract(name, 0) if kind is InstrumentKind.FUTURE else None
+    if contract is not None and contract.name != name:
+        raise read.error("name", f"a future is named by its month, here {contract.name!r}")
+    margin = None
+    if "initial_margin" in read:
+        margin = read.decimal("initial_margin", least=Decimal(0), most=_GREATEST, digits=DIGITS)
+    instrument = Instrument(
+        name=name,
+        kind=kind,
+        root=normalized(read.text("root", contract.root if contract else name)) or name,
+        tick_size=_size(read, "tick_size", None),
+        lot_size=_size(read, "lot_size", Decimal(1)),
+        point_value=_size(read, "point_value", Decimal(1)),
+        currency=read.text("currency", "USD", required="currency" in read).upper(),
+        exchange=read.text("exchange"),
+        description=read.text("description"),
+        min_notional=read.decimal("min_notional", Decimal(0), least=Decimal(0), most=_GREATEST, digits=DIGITS),
+        initial_margin=margin,
+        margin_rate=read.decimal("margin_rate", Decimal(1), least=Decimal(0), most=Decimal(10), digits=DIGITS),
+        expiry=read.day("expiry"),
+        calendar=read.choice("calendar", tuple(RULES), "always"),
+    )
+    read.done()
+    try:
+        instrument.margin(1, 1)
+        is_whole = instrument.factor > 0
+    except decimal.Inexact:
+        is_whole = False
+    if not is_whole:
+        raise read.error("tick_size", f"what a tick, a lot and its margin are worth must have at most {DIGITS} digits")
+    return instrument
+
+
+def _size(read: Table, field: str, default: Decimal | None) -> Decimal:
+    return read.decimal(field, default, above=Decimal(0), most=_GREATEST, digits=DIGITS)
 
 
 def _checked(name: object) -> str:

@@ -98,7 +98,7 @@ _TABLE: Final[tuple[tuple[tuple[str, str, str], tuple[_Row, ...]], ...]] = (
         ),
     ),
     (
-        ("Globex", "cme_globex", "USD"),
+        ("Globex", "cme_currencies", "USD"),
         (
             ("6A", "0.00005", "100000", 2_000, _CURRENCY, "Australian Dollar Futures"),
             ("6B", "0.0001", "62500", 2_500, _CURRENCY, "British Pound Futures"),
@@ -111,6 +111,11 @@ _TABLE: Final[tuple[tuple[tuple[str, str, str], tuple[_Row, ...]], ...]] = (
             ("M6A", "0.0001", "10000", 200, _MICRO_CURRENCY, "E-micro AUD/USD Futures"),
             ("M6B", "0.0001", "6250", 250, _MICRO_CURRENCY, "E-micro GBP/USD Futures"),
             ("M6E", "0.0001", "12500", 280, _MICRO_CURRENCY, "E-micro EUR/USD Futures"),
+        ),
+    ),
+    (
+        ("Globex", "cme_crypto", "USD"),
+        (
             ("BTC", "5", "5", 120_000, _COIN, "Bitcoin Futures"),
             ("MBT", "5", "0.1", 2_400, _COIN, "Micro Bitcoin Futures"),
             ("ETH", "0.5", "50", 60_000, _COIN, "Ether Futures"),
@@ -118,7 +123,7 @@ _TABLE: Final[tuple[tuple[tuple[str, str, str], tuple[_Row, ...]], ...]] = (
         ),
     ),
     (
-        ("CBOT", "cme_globex", "USD"),
+        ("CBOT", "cme_rates", "USD"),
         (
             ("ZT", "0.00390625", "2000", 1_100, _SHORT_NOTE, "2-Year T-Note Futures"),
             ("ZF", "0.0078125", "1000", 1_400, _SHORT_NOTE, "5-Year T-Note Futures"),
@@ -137,7 +142,7 @@ _TABLE: Final[tuple[tuple[tuple[str, str, str], tuple[_Row, ...]], ...]] = (
         ),
     ),
     (
-        ("COMEX", "cme_globex", "USD"),
+        ("COMEX", "cme_energy_metals", "USD"),
         (
             ("GC", "0.1", "100", 16_000, _GOLD, "Gold Futures"),
             ("MGC", "0.1", "10", 1_600, _GOLD, "Micro Gold Futures"),
@@ -148,7 +153,7 @@ _TABLE: Final[tuple[tuple[tuple[str, str, str], tuple[_Row, ...]], ...]] = (
         ),
     ),
     (
-        ("NYMEX", "cme_globex", "USD"),
+        ("NYMEX", "cme_energy_metals", "USD"),
         (
             ("PL", "0.1", "50", 4_500, _PLATINUM, "Platinum Futures"),
             ("CL", "0.01", "1000", 6_000, _CRUDE, "Crude Oil Futures"),
