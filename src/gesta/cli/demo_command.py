@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from gesta.app import http_server
-from gesta.app.build import Core, build
+from gesta.app.build import Core, Server, build
 from gesta.app.demo.activity import INTERVAL_S, Activity
 from gesta.app.demo.handout import handout, page
 from gesta.app.demo.stage import Stage, set_stage, write_private
+from gesta.app.demo.trader import INTERVAL_S as LOOK_S
+from gesta.app.demo.trader import Trader
 from gesta.app.settings import Settings
 from gesta.cli.common import out, run, settings_of
 from gesta.kernel.errors import ServerError
@@ -22,6 +24,8 @@ from gesta.ledger.records import Kind, Status
 DEFAULT_FOLDER = Path("gesta-demo-data")
 DATABASE_FILE = "gesta.sqlite3"
 SEED = 1
+# The strategy pays commissions and spreads day and night; it must not run out of paper money.
+STARTING_CASH = 100_000_000
 
 
 def register(app: typer.Typer) -> None:
@@ -49,7 +53,13 @@ def demo(
     ] = None,
 ) -> None:
     """Serve a ledger full of simulated activity that goes on, and print how to call it in each dialect."""
-    settings = settings_of(None, str(data / DATABASE_FILE), server__port=port, log__level="warning")
+    settings = settings_of(
+        None,
+        str(data / DATABASE_FILE),
+        server__port=port,
+        log__level="warning",
+        trading__starting_cash=STARTING_CASH,
+    )
     run(_demo(settings, data, write_credentials))
 
 
@@ -61,6 +71,12 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
             stage = await set_stage(core.access, folder)
             activity = Activity(SEED, stage.accounts, stage.narrator, core.reading, core.recording, core.clock)
             await activity.begin()
+            side = Supervisor()
+            side.every(INTERVAL_S, "simulated activity", activity.advance)
+            trader = await _trader(server, stage)
+            if trader is not None:
+                await trader.begin()
+                side.every(LOOK_S, "simulated strategy", trader.advance)
             executor_id = await _some_executor(core, stage)
 
             def on_ready(address: str) -> None:
@@ -69,8 +85,6 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
                     write_private(write_credentials, encode_json(given) + b"\n")
                 out.print(page(given, str(folder)), markup=False)
 
-            side = Supervisor()
-            side.every(INTERVAL_S, "simulated activity", activity.advance)
             await side.start()
             try:
                 await http_server.run(
@@ -83,6 +97,15 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
     finally:
         listener.close()
     out.print("Stopped.")
+
+
+async def _trader(server: Server, stage: Stage) -> Trader | None:
+    """Who trades on the paper venue, unless trading is switched off."""
+    core, services = server.core, server.services
+    account = await core.access.account_by_id(stage.organization.id, stage.accounts.trading)
+    if account is None or services.trading is None or services.market is None:
+        return None
+    return Trader(SEED, account, stage.narrator, services.trading, services.market, core.clock)
 
 
 async def _some_executor(core: Core, stage: Stage) -> str:

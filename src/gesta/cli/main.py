@@ -8,12 +8,18 @@ import typer
 
 from gesta import __version__
 from gesta.cli import (
+    accounts_command,
     backup_command,
     demo_command,
+    executions_command,
+    flatten_command,
     import_command,
     init_command,
     keys_command,
     migrate_command,
+    order_command,
+    orders_command,
+    positions_command,
     serve_command,
     verify_command,
 )
@@ -39,6 +45,12 @@ def build_app() -> typer.Typer:
         serve_command,
         migrate_command,
         import_command,
+        accounts_command,
+        orders_command,
+        positions_command,
+        executions_command,
+        order_command,
+        flatten_command,
         backup_command,
         verify_command,
     ):

@@ -1,0 +1,75 @@
+"""`gesta orders`: what is working, and what has become of the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from gesta.cli.connection import (
+    JsonOption,
+    ReadAccountOption,
+    TokenOption,
+    UrlOption,
+    WatchOption,
+    server,
+    the_accounts,
+)
+from gesta.cli.tables import filled, is_wide, listing, short, show, state, terms, when
+
+
+def register(app: typer.Typer) -> None:
+    app.command("orders")(orders)
+
+
+def orders(
+    account: ReadAccountOption = None,
+    working: Annotated[
+        bool, typer.Option("--working", envvar="GESTA_ORDERS_WORKING", help="Only orders that may still fill.")
+    ] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", envvar="GESTA_ORDERS_ALL", help="The whole history, whatever --limit says.")
+    ] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", envvar="GESTA_ORDERS_LIMIT", help="Newest orders.", min=1)
+    ] = 20,
+    json: JsonOption = False,
+    watch: WatchOption = False,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Orders, newest first."""
+    wanted = None if everything else limit
+    with server(url, token) as gesta:
+        names = the_accounts(gesta, account)
+
+        def fetch() -> list[dict[str, Any]]:
+            rows = [row for name in names for row in gesta.trading.orders(name, working=working, limit=wanted)]
+            # A stable sort: what one account did in one millisecond keeps its order.
+            rows.sort(key=lambda row: -int(row.get("epoch") or 0))
+            return rows[:wanted]
+
+        def draw(rows: Sequence[dict[str, Any]]) -> Table:
+            return table_of(rows, with_account=len(names) > 1, empty="No working order." if working else "No order.")
+
+        show(fetch, draw, json=json, watch=watch)
+
+
+def table_of(rows: Sequence[dict[str, Any]], *, with_account: bool, empty: str = "") -> Table:
+    wide = is_wide()
+    columns = ["ID", "Time", *(["Account"] if with_account else []), "Instrument", "Order"]
+    table = listing(
+        *(*columns, *(["Name"] if wide else []), "Filled", "State"),
+        fold=("Time", "Account", "Order", "Filled", "State"),
+        empty="" if rows else empty,
+    )
+    for row in rows:
+        cells = [short(str(row["orderId"]), wide=wide), when(row.get("epoch"))]
+        cells += [str(row["account"])] if with_account else []
+        cells += [str(row["instrument"]), terms(row)]
+        cells += [str(row.get("name") or "")] if wide else []
+        table.add_row(*map(Text, (*cells, filled(row))), state(row))
+    return table
