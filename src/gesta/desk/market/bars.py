@@ -71,7 +71,7 @@ class BarSeries:
             raise InvalidInput("`limit` must be at least 1.", field="limit")
         period_us = period_s * 1_000_000
         first_us = None if from_us is None else -(-from_us // period_us) * period_us
-        wanted = (
+        wanted: Iterable[Bar] = (
             bar for bar in self.newest_first() if to_us is None or bar.start_us - bar.start_us % period_us < to_us
         )
         if first_us is not None:

@@ -127,7 +127,7 @@ class ReplayFeed:
     async def _run(self, listener: Listener) -> None:
         try:
             await (self._at_full_speed(listener) if self._speed is None else self._paced(listener, self._speed))
-        except Exception as error:  # noqa: BLE001 — kept in `failed`, and logged
+        except Exception as error:
             self.failed = error
             log.error("%s broke off", self.name, exc_info=error)
         finally:
