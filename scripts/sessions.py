@@ -30,9 +30,10 @@ REFERENCES = {
     "eurex": "EUREX_Bond",
 }
 
-_HEAD = f'''"""The days on which a market is closed, or closes early, {FIRST_YEAR} to {LAST_YEAR}: made by `python -m scripts.sessions`.
+_HEAD = f'''"""The days on which a market is closed, or closes early, {FIRST_YEAR} to {LAST_YEAR}.
 
-A line is a year, what happens (`closed`, or the local time of the close), and the days, month first.
+Made by `python -m scripts.sessions`: edit that, not this. A line is a year, what happens (`closed`, or the local time
+of the close), and the days, month first.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a fill costs: so much per contract for futures, a share of the value by maker and taker elsewhere.
 
-`NINJATRADER_FEES` is the default table: round figures of the size that a NinjaTrader account with a monthly plan pays
+`DEFAULT_FEES` is the default table: round figures of the size that a NinjaTrader account with a monthly plan pays
 per contract and side, all included, and the base rates of the large crypto exchanges. NinjaTrader's simulated accounts
 pay nothing until a commission template is set: that is `ZERO_FEES`.
 """
@@ -99,7 +99,7 @@ _PER_CONTRACT: Final = {
 }
 
 ZERO_FEES: Final = FeeSchedule()
-NINJATRADER_FEES: Final = FeeSchedule(
+DEFAULT_FEES: Final = FeeSchedule(
     (
         FeeRule(kind=InstrumentKind.FUTURE, per_contract=Decimal("2.25")),
         FeeRule(kind=InstrumentKind.SPOT, maker_rate=Decimal("0.001"), taker_rate=Decimal("0.001")),
@@ -112,13 +112,13 @@ NINJATRADER_FEES: Final = FeeSchedule(
         ),
     )
 )
-_SCHEDULES: Final = {"ninjatrader": NINJATRADER_FEES, "zero": ZERO_FEES}
+_SCHEDULES: Final = {"default": DEFAULT_FEES, "zero": ZERO_FEES}
 
 
 def fee_schedule_of_table(table: Mapping[str, Any], accounts: Mapping[str, int] | None = None) -> FeeSchedule:
     """The schedule of an operator's configuration; `accounts` are the ids of the accounts' names.
 
-        base = "ninjatrader"            # or "zero"; the rules come on top of it
+        base = "default"            # or "zero"; the rules come on top of it
         [[rule]]
         root = "ES"
         per_contract = "1.29"
@@ -131,7 +131,7 @@ def fee_schedule_of_table(table: Mapping[str, Any], accounts: Mapping[str, int] 
     Raises InvalidInput, naming the field, for an unknown field, an unknown account and a figure that cannot be.
     """
     read = Table(table, "fees")
-    base = read.choice("base", tuple(_SCHEDULES), "ninjatrader")
+    base = read.choice("base", tuple(_SCHEDULES), "default")
     rules = [_rule_of(row, accounts) for row in read.tables("rule")]
     read.done()
     return _SCHEDULES[base].with_rules(rules)

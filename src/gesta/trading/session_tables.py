@@ -1,6 +1,7 @@
-"""The days on which a market is closed, or closes early, 2015 to 2032: made by `python -m scripts.sessions`.
+"""The days on which a market is closed, or closes early, 2015 to 2032.
 
-A line is a year, what happens (`closed`, or the local time of the close), and the days, month first.
+Made by `python -m scripts.sessions`: edit that, not this. A line is a year, what happens (`closed`, or the local time
+of the close), and the days, month first.
 """
 
 from __future__ import annotations
