@@ -24,6 +24,7 @@ import pytest
 GESTA = Path(sys.executable).parent / "gesta"
 START_S = 60
 STOP_S = 30
+FILLS_S = 20
 
 SHAPE = {
     "base_url": str,
@@ -133,16 +134,35 @@ def test_it_prints_what_the_file_says(demo: Demo) -> None:
     assert sum(line.startswith("curl ") for line in demo.printed) == 6
 
 
+def fills(demo: Demo, wanted: int) -> list[dict[str, Any]]:
+    """What the printed call lists, once there are so many; within seconds of the start."""
+    deadline_s = time.monotonic() + FILLS_S
+    while time.monotonic() < deadline_s:
+        body = answer(demo, "CrossTrade")
+        assert body["success"] is True
+        if len(body["executions"]) >= wanted:
+            return list(body["executions"])
+        time.sleep(0.5)
+    pytest.fail(f"there are no {wanted} fills after {FILLS_S} s")
+
+
 def test_crosstrade_lists_recent_fills_in_the_time_of_the_account(demo: Demo) -> None:
-    body = answer(demo, "CrossTrade")
-    assert body["success"] is True
-    assert len(body["executions"]) >= 2
-    for fill in body["executions"]:
+    for fill in fills(demo, 2):
         assert fill["account"] == "Sim101"
-        assert fill["name"].startswith("Simulated")
-        assert fill["instrument"].split()[0] in {"ES", "MES", "NQ"}
+        assert fill["serverName"] == "GESTA-DEMO"
+        assert fill["instrument"].split()[0] in {"ES", "NQ"}
         local = datetime.fromisoformat(fill["time"][:26]).replace(tzinfo=ZoneInfo("America/Chicago"))
         assert int(local.timestamp() * 1000) == fill["epoch"]
+
+
+def test_the_strategy_goes_on_trading_and_every_fill_belongs_to_an_order(demo: Demo) -> None:
+    listed = fills(demo, 4)
+    assert {fill["instrument"].split()[0] for fill in listed} == {"ES", "NQ"}
+    headers = {"Authorization": f"Bearer {demo.given['crosstrade']['token']}"}
+    address = f"{demo.given['base_url']}/v1/api/accounts/Sim101/orders"
+    orders = httpx.get(address, headers=headers, timeout=30, trust_env=False)
+    assert orders.status_code == 200, orders.text
+    assert {fill["orderId"] for fill in listed} <= {order["id"] for order in orders.json()["orders"]}
 
 
 def test_hummingbot_shows_the_executor_that_the_file_names(demo: Demo) -> None:

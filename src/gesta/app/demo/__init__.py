@@ -1,4 +1,6 @@
-"""Simulated activity for `gesta demo`: pure generators of what happens, and the driver that records it.
+"""Activity for `gesta demo`: a strategy that trades on the paper venue, and pure generators of executors and runs with
+the driver that records them.
 
-Everything it makes says so: names begin with "Simulated", the source is `simulated`, the origin `gesta-demo`.
+Nothing of it is real, and all of it says so: the market and its fills have the source `simulated`, the names of
+executors and runs begin with "Simulated".
 """

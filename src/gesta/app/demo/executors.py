@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from gesta.app.demo.market import PAIRS, SECOND_US, Instrument
+from gesta.app.demo.market import PAIRS, SECOND_US, Pair
 from gesta.app.demo.noise import base58_token, below, choice
 from gesta.app.demo.story import ORIGIN, Accounts, Step, Story
 from gesta.ledger.records import (
@@ -48,7 +48,7 @@ _TITLES = {
 class _Position(msgspec.Struct, frozen=True):
     """What one executor trades: `amount` is in the base asset."""
 
-    pair: Instrument
+    pair: Pair
     side: Side
     amount: Decimal
     entry: Decimal

@@ -1,4 +1,4 @@
-"""What happens in the simulated world, as a pure function of a seed and of time. No clock, no chance, no I/O.
+"""Executors and runs of the simulated world, as a pure function of a seed and of time. No clock, no chance, no I/O.
 
 Time is cut into slots; each slot of each kind has its own story, so any stretch of time can be told without what came
 before, and telling it again tells the same.
@@ -6,16 +6,13 @@ before, and telling it again tells the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from gesta.app.demo import executors, runs
-from gesta.app.demo.fills import EPISODE_US, fill_episode
 from gesta.app.demo.story import Accounts, Story
 from gesta.ledger.records import Kind
 
 # Of stretches long past only every so many slots are told, so that days of history are some hundred rows.
-SPARSE = {Kind.FILL: 36, Kind.EXECUTOR: 45, Kind.RUN: 18}
-DENSE = {Kind.FILL: 1, Kind.EXECUTOR: 1, Kind.RUN: 1}
+SPARSE = {Kind.EXECUTOR: 24, Kind.RUN: 12}
+DENSE = {Kind.EXECUTOR: 1, Kind.RUN: 1}
 
 
 def stories(seed: int, accounts: Accounts, from_us: int, to_us: int, *, every: dict[Kind, int] = DENSE) -> list[Story]:
@@ -25,28 +22,25 @@ def stories(seed: int, accounts: Accounts, from_us: int, to_us: int, *, every: d
         for kind, slot_us in SLOTS.items()
         for index in range(from_us // slot_us, -(-to_us // slot_us))
         if index % every[kind] == 0
-        for story in slot_stories(seed, accounts, kind, index)
+        for story in (slot_story(seed, accounts, kind, index),)
         if from_us <= story.birth.created_at_us < to_us
     ]
     return sorted(told, key=lambda story: story.birth.created_at_us)
 
 
-def slot_stories(seed: int, accounts: Accounts, kind: Kind, index: int) -> Iterator[Story]:
-    """The stories of one slot of one kind."""
-    if kind is Kind.FILL:
-        yield from fill_episode(seed, accounts, index)
-    elif kind is Kind.EXECUTOR:
-        yield executors.executor_story(seed, accounts, index)
-    else:
-        yield runs.run_story(seed, accounts, index)
+def slot_story(seed: int, accounts: Accounts, kind: Kind, index: int) -> Story:
+    """The story of one slot of one kind."""
+    if kind is Kind.EXECUTOR:
+        return executors.executor_story(seed, accounts, index)
+    return runs.run_story(seed, accounts, index)
 
 
 def story_of(seed: int, accounts: Accounts, kind: Kind, execution_id: str, created_at_us: int) -> Story | None:
     """The story of a recorded execution, so that a server started again goes on with it. None if it is none of ours."""
-    for story in slot_stories(seed, accounts, kind, created_at_us // SLOTS[kind]):
-        if story.birth.id == execution_id:
-            return story
-    return None
+    if kind not in SLOTS:
+        return None
+    story = slot_story(seed, accounts, kind, created_at_us // SLOTS[kind])
+    return story if story.birth.id == execution_id else None
 
 
-SLOTS = {Kind.FILL: EPISODE_US, Kind.EXECUTOR: executors.SLOT_US, Kind.RUN: runs.SLOT_US}
+SLOTS = {Kind.EXECUTOR: executors.SLOT_US, Kind.RUN: runs.SLOT_US}
