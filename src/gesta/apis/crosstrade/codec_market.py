@@ -14,6 +14,7 @@ from gesta.apis.crosstrade.numbers import double, whole
 from gesta.apis.crosstrade.wall_clock import moment_in, utc_time
 from gesta.desk.market.face import Bar, Snapshot
 from gesta.trading.instruments import Instrument
+from gesta.trading.sessions import RULES, session_at
 
 SIMULATED: Final = "Simulated"
 
@@ -115,11 +116,35 @@ def _bar(instrument: Instrument, bar: Bar, end_us: int) -> dict[str, Any]:
     }
 
 
+# .NET's names of the zones of exchanges, as the vendor prints them.
+_WINDOWS_ZONE: Final = {"America/Chicago": "Central Standard Time", "Europe/Berlin": "W. Europe Standard Time"}
+
+
 def market_info_reply(instrument: Instrument, *, is_open: bool, now_us: int) -> dict[str, Any]:
-    """GetMarketInfo: `timestamp` is the market's own time."""
+    """GetMarketInfo: `timestamp` is the market's own time. While closed, `session` is the next one."""
+    zone = RULES[instrument.calendar].zone.key
+    current = session_at(instrument.calendar, now_us)
+    following = session_at(instrument.calendar, current.end_us)
+    start_us = current.start_us
+    if current.pause_start_us <= now_us < current.pause_end_us:
+        start_us = current.pause_end_us
+    left_us = (current.end_us if is_open else max(start_us, now_us)) - now_us
+    seconds = left_us // 1_000_000
     return {
         "success": True,
         "timestamp": utc_time(now_us),
         "instrument": instrument.name,
+        "timeZone": _WINDOWS_ZONE.get(zone, zone),
         "status": {"isOpen": is_open, "state": "Open" if is_open else "Closed"},
+        "session": {
+            "label": "Current Session" if is_open else "Next Session",
+            "utcStart": utc_time(start_us),
+            "utcEnd": utc_time(current.end_us),
+            "localStart": moment_in(start_us, zone).strftime("%Y-%m-%d %H:%M:%S"),
+            "localEnd": moment_in(current.end_us, zone).strftime("%Y-%m-%d %H:%M:%S"),
+            "countdown": f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}",
+            "action": "Until Close" if is_open else "Until Open",
+            "secondsRemaining": left_us / 1_000_000,
+        },
+        "upcoming": {"utcStart": utc_time(following.start_us), "utcEnd": utc_time(following.end_us)},
     }

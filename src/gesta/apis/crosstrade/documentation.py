@@ -166,7 +166,15 @@ def install(app: FastAPI) -> None:
                 "schemas": schemas,
                 "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
             }
+            _restore_examples(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _restore_examples(document: dict[str, Any]) -> None:
+    """FastAPI leaves out every null of a document, and an example may have some."""
+    for command in COMMANDS:
+        content = document["paths"][command.path][command.method.lower()]["responses"]["200"]["content"]
+        content["application/json"]["example"] = command.example

@@ -83,6 +83,12 @@ INVALID: Final = {
     "percent": "invalid_percent",
     "marketPosition": "invalid_market_position",
     "periodType": "invalid_period_type",
+    "bracket": "invalid_bracket",
+}
+# What the state of things forbids, by the detail that the trading desk gives of it.
+CONFLICTS: Final = {
+    "market_position": "market_position_mismatch",
+    "open_positions": "max_positions_reached",
 }
 # The trading desk's names of the same.
 _HERE: Final = {
@@ -110,6 +116,8 @@ def status_and_body(error: GestaError) -> tuple[int, dict[str, Any]]:
         status, word = NOT_FOUND.get(error.what, (status, word))
     elif isinstance(error, InvalidInput) and error.field is not None:
         word = INVALID.get(_HERE.get(error.field, error.field), word)
+    elif isinstance(error, Conflict):
+        word = next((CONFLICTS[key] for key in error.details if key in CONFLICTS), word)
     elif isinstance(error, Published):
         word = error.message
     body: dict[str, Any] = {"success": False, "error": word, "detail": _said_here(error)}

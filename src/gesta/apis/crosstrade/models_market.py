@@ -53,11 +53,30 @@ class MarketStatus(msgspec.Struct, kw_only=True, rename="camel"):
     state: Literal["Open", "Closed"]
 
 
+class SessionTimes(msgspec.Struct, kw_only=True, rename="camel"):
+    utc_start: str
+    utc_end: str
+
+
+class MarketSession(SessionTimes, kw_only=True, rename="camel"):
+    """The session that is open; while closed the next one."""
+
+    label: Literal["Current Session", "Next Session"]
+    local_start: str
+    local_end: str
+    countdown: Annotated[str, Meta(description="Hours, minutes and seconds; hours may be more than 24.")]
+    action: Literal["Until Close", "Until Open"]
+    seconds_remaining: float
+
+
 class MarketInfo(msgspec.Struct, kw_only=True, rename="camel"):
     success: Literal[True]
     timestamp: Annotated[str, Meta(description="The market's own time, UTC.")]
     instrument: str
+    time_zone: Annotated[str, Meta(description="The exchange's, by its Windows name where there is one.")]
     status: MarketStatus
+    session: MarketSession
+    upcoming: SessionTimes
 
 
 class Bar(msgspec.Struct, kw_only=True):

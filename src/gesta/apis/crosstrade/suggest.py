@@ -24,6 +24,7 @@ _INVENTED: Final = tuple(
         ("PUT PATCH", r"/v1/api/accounts/([^/]+)/orders?/([^/]+)", "/v1/api/accounts/{0}/orders/{1}/change"),
         ("DELETE", r"/v1/api/accounts/([^/]+)/positions?(?:/[^/]+)?", "/v1/api/accounts/{0}/positions/close"),
         ("GET", r"/v1/api/accounts/([^/]+)/fills?", "/v1/api/accounts/{0}/executions"),
+        ("GET", r"/v1/api/accounts/([^/]+)/orders?/([^/]+)/fills?", "/v1/api/accounts/{0}/orders/{1}/executions"),
     )
 )
 

@@ -14,7 +14,8 @@ from gesta.kernel.errors import InvalidInput
 
 T = TypeVar("T")
 
-MAX_TEXT: Final = 128
+# As long as the trading desk takes.
+MAX_TEXT: Final = 64
 # Finer or larger than any price or quantity that trades anywhere.
 MAX_DIGITS: Final = 18
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,24}(?:\.[0-9]{0,24})?|\.[0-9]{1,24})", re.ASCII)
@@ -27,7 +28,7 @@ def missing(name: str) -> InvalidInput:
 
 
 def read_text(args: Mapping[str, Any], name: str, *, required: bool = False) -> str | None:
-    """At most 128 printable characters, trimmed; None where it is absent, null or empty."""
+    """At most 64 printable characters, trimmed; None where it is absent, null or empty."""
     value = args.get(name)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**MAX_DIGITS:
         value = str(value)
