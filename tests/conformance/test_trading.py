@@ -534,12 +534,12 @@ async def test_pages_of_orders_are_newest_first(bench: Bench) -> None:
 
 async def test_the_first_quote_after_the_journal_was_out_of_reach_is_a_gap(bench: Bench) -> None:
     quote = Quote(ES.name, 23_200, 23_201, 5, 5, 1, 1)
-    bench.engine._stalled = True
+    bench.engine.pipeline.stalled = True
     with pytest.raises(Unavailable):
         await bench.place()
     bench.market.on_market(quote)
     assert bench.venue.seen == []
-    bench.engine._stalled = False
+    bench.engine.pipeline.stalled = False
     bench.market.on_market(quote)
     bench.market.on_market(quote)
     assert [data.flags for data in bench.venue.seen] == [Flag.GAP, 0]
@@ -556,7 +556,7 @@ async def test_an_order_whose_journal_was_out_of_reach_is_not_sent_later(bench: 
             raise Unavailable("The database does not answer.")
         return await write(program, key=key, unbounded=unbounded)
 
-    bench.engine._database.write = failing  # type: ignore[method-assign]
+    bench.engine.pipeline._database.write = failing  # type: ignore[method-assign]
     with pytest.raises(Unavailable):
         await bench.place(client_id="late")
     await bench.settle()

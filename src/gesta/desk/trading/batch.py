@@ -77,6 +77,8 @@ class Batch:
         self.waiters: list[asyncio.Future[None]] = []
         # Set when a commit failed and the callers were told so: their orders must not be sent when it succeeds later.
         self.is_late = False
+        # The feed position that the commit came to.
+        self.seq = 0
 
     @property
     def weight(self) -> int:

@@ -1,5 +1,5 @@
 """The engine: intents to the journal, from there to the venue, its events back into the journal, and then to whoever
-listens. One task writes; nothing is told before it is on disk. A start is a recovery.
+listens. Nothing is told or sent before it is on disk (pipeline.py). A start is a recovery.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from decimal import Decimal
 
 import structlog
@@ -18,13 +17,13 @@ from gesta.desk.market.face import Market
 from gesta.desk.trading import journal
 from gesta.desk.trading.batch import Amend, Batch, Cancel, Command, Filled, Submit, Telling
 from gesta.desk.trading.bookkeeping import Bookkeeping
-from gesta.desk.trading.journal import Superseded
+from gesta.desk.trading.pipeline import Pipeline
 from gesta.desk.trading.state import Funds, State
 from gesta.desk.trading.valuing import DOLLARS
 from gesta.desk.trading.views import FillUpdate, OrderUpdate, OrderView, PositionUpdate, PositionView, Update
 from gesta.kernel.clock import Clock
 from gesta.kernel.crash import reach
-from gesta.kernel.errors import NotFound, Unavailable
+from gesta.kernel.errors import NotFound
 from gesta.ledger import appending
 from gesta.ledger.records import AppendResult, Execution
 from gesta.ledger.store import StoredLedger
@@ -46,11 +45,6 @@ from gesta.trading.venue import (
     Venue,
     VenueEvent,
 )
-
-# Feeds wait while more than this is on its way to disk.
-MOST_WAITING = 4000
-# How long to wait before a batch that found no database is sent again.
-RETRY_S = (0.1, 0.5, 1.0, 2.0)
 
 NOT_SENT = "The journal was out of reach when this was asked: it was not sent to the venue."
 RESTARTED = "The server restarted before the venue answered; ask again."
@@ -84,40 +78,28 @@ class Engine:
         self._market = market
         self.session = session
         self._starting = to_units(starting_cash)
+        self.pipeline = Pipeline(database, clock, committed=self._committed, on_failure=on_failure)
         self.books = Bookkeeping(
             self.state,
             instrument_of=market.instrument,
             session=session,
-            batch_of=self._batch_of,
+            batch_of=self.pipeline.batch,
             view=self.position_view,
         )
-        self._epoch = 0
-        self._numbers: defaultdict[int, int] = defaultdict(int)
-        self._pending: dict[int, Batch] = {}
-        self._writing = 0
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._task: asyncio.Task[None] | None = None
         self._unlisten: Callable[[], None] | None = None
         self._listeners: defaultdict[int, list[Listener]] = defaultdict(list)
         self._finals: defaultdict[str, list[asyncio.Future[Order]]] = defaultdict(list)
-        self._ended: Unavailable | None = Unavailable("Trading has not started.")
-        self._stalled = False
         self._missed: set[str] = set()
-        self._on_failure = on_failure
+        self._is_started = False
 
     # -- life
 
     async def start(self) -> None:
         """Take the lease, load what was going on, give it back to the venue, and go on. Raises Unavailable."""
-        if self._task is not None:
+        if self._is_started:
             return
+        self._is_started = True
         loaded = await self._database.write(journal.take)
-        self._epoch = loaded.epoch
-        self._numbers.update(loaded.batches)
         state = self.state
         state.numbers, state.notes = loaded.numbers, loaded.notes
         for order in loaded.orders:
@@ -129,33 +111,22 @@ class Engine:
             state.funds[funds.account][funds.currency] = funds
             await self._know(funds.organization, funds.account)
         await self._venue.start(self._resume(loaded.orders), self._on_events)
-        self._ended = None
-        self._task = asyncio.create_task(self._write_forever(), name="trading journal")
-        self._task.add_done_callback(self._writer_ended)
+        self.pipeline.start(loaded.epoch, loaded.batches)
         await self._go_on(loaded.orders)
         self._unlisten = self._market.listen(self._on_market)
         log.info(
             "trading.started",
-            epoch=self._epoch,
+            epoch=loaded.epoch,
             working_orders=len(loaded.orders),
             positions=sum(1 for _, _, held in loaded.positions if held.lots),
         )
 
     async def stop(self) -> None:
         """Take no more, write what was decided, then end. Working orders stay on record as they are."""
-        task, self._task = self._task, None
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
-        if task is None:
-            return
-        self._ended = Unavailable("The server is stopping.")
-        # Whoever still waits for the writer gets its answer; a database that is gone must not hold the stop.
-        with suppress(TimeoutError, Unavailable):
-            await asyncio.wait_for(self.idle(), 5)
-        task.cancel()
-        with suppress(asyncio.CancelledError, Superseded):
-            await task
+        await self.pipeline.stop()
         await self._venue.stop()
 
     def _resume(self, orders: Sequence[Order]) -> Resume:
@@ -185,7 +156,7 @@ class Engine:
             elif order.state is OrderState.CHANGE_PENDING:
                 event = ChangeRefused(order_id=order.id, at_us=now_us, venue_time_us=now_us, reason=RESTARTED)
                 self._on_events([event])
-        await self.commit_all()
+        await self.pipeline.flush_all()
 
     async def _know(self, organization: int, account: int) -> None:
         if account not in self.state.accounts:
@@ -198,10 +169,7 @@ class Engine:
 
     def check(self) -> None:
         """Raise Unavailable unless intents can be taken now."""
-        if self._ended is not None:
-            raise self._ended
-        if self._stalled:
-            raise Unavailable("The journal is out of reach, so no order can be taken; try again.", retry_after_s=2)
+        self.pipeline.check()
 
     def admit(self, account: Account) -> None:
         """Know the account, and open its money if it has none."""
@@ -224,7 +192,6 @@ class Engine:
     def fund(self, funds: Funds) -> None:
         self.books.fund(funds)
         self.tell_funds(funds.account)
-        self._wake.set()
 
     def tell_funds(self, account: int) -> None:
         """The venue checks buying power against what is there now."""
@@ -232,14 +199,12 @@ class Engine:
 
     def open_batch(self, organization: int) -> Batch:
         """What the next commit will hold."""
-        self._wake.set()
-        return self._batch_of(organization)
+        return self.pipeline.batch(organization)
 
     def hold(self, account: Account, instrument: Instrument, position: Position) -> None:
         """A position that changed by something else than a fill: a bust, a correction."""
         self.books.hold(account.organization, account.id, instrument, position)
         self._venue.set_position(account.id, instrument.name, OpenPosition(lots=position.lots, cost=position.cost))
-        self._wake.set()
 
     def _account_funds(self, account: int) -> AccountFunds:
         rows = self.state.funds_of(account)
@@ -252,19 +217,7 @@ class Engine:
 
         Raises Unavailable when it cannot be written now; orders that were intended are then not sent.
         """
-        batch = self._pending.get(organization)
-        if batch is not None:
-            await self._wait_for(batch)
-
-    async def commit_all(self) -> None:
-        for organization in list(self._pending):
-            await self.committed(organization)
-
-    async def _wait_for(self, batch: Batch) -> None:
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.waiters.append(done)
-        self._wake.set()
-        await done
+        await self.pipeline.flush(organization)
 
     async def final(self, order_id: str, timeout_s: float) -> bool:
         """Wait until the order is final and on disk. False at the timeout."""
@@ -286,17 +239,11 @@ class Engine:
 
     async def settle(self) -> None:
         """What a feed awaits between its batches: returns at once unless much is on its way to disk."""
-        await self._room.wait()
+        await self.pipeline.room()
 
     async def idle(self) -> None:
         """Return when everything that was decided is on disk and told, and nothing new has come of it."""
-        self._wake.set()
-        await self._idle.wait()
-
-    @property
-    def waiting(self) -> int:
-        """Rows that are decided and not yet on disk."""
-        return self._writing + sum(batch.weight for batch in self._pending.values())
+        await self.pipeline.idle()
 
     def subscribe(self, organization: int, listener: Listener) -> Callable[[], None]:
         self._listeners[organization].append(listener)
@@ -331,7 +278,7 @@ class Engine:
     # -- in
 
     def _on_market(self, data: MarketData) -> None:
-        if self._ended is not None or self._stalled:
+        if not self.pipeline.takes_market:
             # Nothing is matched that could not be written. What comes next is the first after a hole.
             self._missed.add(data.instrument)
             return
@@ -352,58 +299,12 @@ class Engine:
     def _on_events(self, events: Sequence[VenueEvent]) -> None:
         for event in events:
             self.books.apply(event)
-        if self._pending:
-            self._wake.set()
-            if self.waiting > MOST_WAITING:
-                self._room.clear()
-
-    def _batch_of(self, organization: int) -> Batch:
-        batch = self._pending.get(organization)
-        if batch is None:
-            self._numbers[organization] += 1
-            batch = self._pending[organization] = Batch(organization, self._numbers[organization])
-            self._idle.clear()
-        return batch
 
     # -- out
 
-    async def _write_forever(self) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._pending:
-                batches, self._pending = list(self._pending.values()), {}
-                self._writing = sum(batch.weight for batch in batches)
-                for batch in batches:
-                    await self._write(batch)
-                self._writing = 0
-                if self.waiting <= MOST_WAITING:
-                    self._room.set()
-            self._idle.set()
-
-    def _writer_ended(self, task: asyncio.Task[None]) -> None:
-        """Nobody may wait for a writer that is no more."""
-        if task.cancelled():
-            error: BaseException = Unavailable("The server is stopping.")
-        else:
-            error = task.exception() or Unavailable("Trading has ended.")
-            log.error("trading.ended", error=str(error), exc_info=None if isinstance(error, Superseded) else error)
-            if not isinstance(error, Superseded):
-                self._on_failure(error)
-        self._ended = error if isinstance(error, Unavailable) else Unavailable("Trading has ended; the log says why.")
-        self._room.set()
-        self._idle.set()
-        for batch in self._pending.values():
-            _fail(batch, self._ended)
-        self._pending.clear()
-
-    async def _write(self, batch: Batch) -> None:
-        try:
-            now_us, results = await self._commit(batch)
-        except BaseException:
-            _fail(batch, Unavailable("Trading has ended; the order may or may not be on record."))
-            raise
+    async def _committed(self, batch: Batch, now_us: int, results: Sequence[AppendResult]) -> None:
         reach("trading.committed")
+        self._ledger.passed(batch.organization, batch.seq)
         await self._tell(batch, now_us, results)
         for command in batch.commands:
             await self._send(command, late=batch.is_late)
@@ -413,39 +314,6 @@ class Engine:
                 for future in self._finals.pop(order.id, ()):
                     if not future.done():
                         future.set_result(order)
-        for waiter in batch.waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _commit(self, batch: Batch) -> tuple[int, Sequence[AppendResult]]:
-        """Until it is on disk. A failure is told to those who wait, and the market is not looked at meanwhile."""
-        encoded = [appending.encode(row) for row in batch.fills]
-        attempt = 0
-        while True:
-            now_us = self.clock.now_us()
-            try:
-                seq, results = await self._database.write(
-                    lambda now_us=now_us: journal.commit(batch, encoded, self._epoch, now_us),  # type: ignore[misc]
-                    key=batch.organization,
-                )
-            except Superseded:
-                raise
-            except Unavailable as error:
-                if attempt == 0:
-                    log.error("trading.stalled", error=error.message, organization=batch.organization)
-                batch.is_late = self._stalled = True
-                _fail(batch, error)
-                for waiting in self._pending.values():
-                    waiting.is_late = True
-                    _fail(waiting, error)
-                await asyncio.sleep(RETRY_S[min(attempt, len(RETRY_S) - 1)])
-                attempt += 1
-                continue
-            if self._stalled:
-                self._stalled = False
-                log.info("trading.resumed", attempts=attempt)
-            self._ledger.passed(batch.organization, seq)
-            return now_us, results
 
     async def _send(self, command: Command, *, late: bool) -> None:
         order = self.state.orders.get(command.order_id)
@@ -455,7 +323,6 @@ class Engine:
         match command:
             case Submit() if order.state is OrderState.CANCEL_PENDING or (late and order.opened_by is None):
                 self.books.withdraw(order, at_us=now_us, reason=NOT_SENT if late else "")
-                self._wake.set()
             case Submit():
                 await self._submit(order)
             case Cancel():
@@ -472,7 +339,6 @@ class Engine:
         if order.state is OrderState.INITIALIZED:
             self.books.submitted(order, at_us=self.clock.now_us())
         ack = await self._venue.submit(self.state.orders[order.id])
-        self._wake.set()
         reach("trading.submitted")
         if ack is Ack.UNKNOWN:
             self.books.lost(self.state.orders[order.id], at_us=self.clock.now_us())
@@ -521,10 +387,3 @@ class Engine:
 
 def _is_at_venue(order: Order) -> bool:
     return order.state not in (OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *TERMINAL)
-
-
-def _fail(batch: Batch, error: Unavailable) -> None:
-    for waiter in batch.waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
-    batch.waiters.clear()
