@@ -1,1 +1,2 @@
-"""The paper venue: matching against quotes and trades of a market that others make."""
+"""The paper venue: orders matched against recorded, simulated or live quotes and trades. docs/paper-venue.md says what
+it models and what it does not."""
