@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import msgspec
 from fastapi import FastAPI
@@ -27,6 +27,7 @@ from gesta.app.logs import request_log
 from gesta.app.metrics import HttpMetrics
 from gesta.app.operations import Document, Operations
 from gesta.app.settings import Settings
+from gesta.app.trading_stack import TradingStack, open_trading
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
 from gesta.kernel.clock import Clock, SystemClock
@@ -40,7 +41,11 @@ from gesta.storage.program import Fetch, Program, Statement
 from gesta.storage.sqlite import SqliteDatabase
 
 # In this order: a component may refer to the tables of those before it.
-MIGRATIONS = (("access", "gesta.access.migrations"), ("ledger", "gesta.ledger.migrations"))
+MIGRATIONS = (
+    ("access", "gesta.access.migrations"),
+    ("ledger", "gesta.ledger.migrations"),
+    ("trading", "gesta.desk.trading.migrations"),
+)
 
 # The paths that each dialect publishes. The longest matching prefix wins, at a segment boundary.
 PREFIXES = {
@@ -81,6 +86,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     app: Dispatcher
     dialects: dict[str, FastAPI]
     supervisor: Supervisor
+    trading: TradingStack | None = None
 
 
 def database_of(settings: Settings) -> SqliteDatabase | PostgresDatabase:
@@ -128,7 +134,7 @@ def _access_settings(settings: Settings) -> AccessSettings:
     )
 
 
-def services_of(core: Core) -> Services:
+def services_of(core: Core, trading: TradingStack | None = None) -> Services:
     """What the dialects are given."""
     limits = core.settings.limits
     return Services(
@@ -149,6 +155,8 @@ def services_of(core: Core) -> Services:
             "b3os": b3os_codec.decode,
             "refold": refold_codec.decode,
         },
+        trading=None if trading is None else trading.desk,
+        market=None if trading is None else trading.market,
     )
 
 
@@ -170,17 +178,33 @@ async def build(
     """A whole server, started; at the end everything is stopped, the youngest part first."""
     async with AsyncExitStack() as stack:
         core = await stack.enter_async_context(open_core(settings, clock=clock, ids=ids))
-        services = services_of(core)
+        supervisor = Supervisor()
+        trading = None
+        if settings.trading.enabled:
+            trading = await stack.enter_async_context(_trading(core, supervisor))
+        services = services_of(core, trading)
         dialects = dialects_of(services)
         app = compose(core, dialects)
         for dialect in dialects.values():
             await stack.enter_async_context(dialect.router.lifespan_context(dialect))
-        supervisor = Supervisor()
         _plan(supervisor, core)
         stack.push_async_callback(core.access.flush_last_used, force=True)
         await supervisor.start()
         stack.push_async_callback(supervisor.stop)
-        yield Server(core=core, services=services, app=app, dialects=dialects, supervisor=supervisor)
+        yield Server(core=core, services=services, app=app, dialects=dialects, supervisor=supervisor, trading=trading)
+
+
+def _trading(core: Core, supervisor: Supervisor) -> AbstractAsyncContextManager[TradingStack]:
+    return open_trading(
+        core.settings.trading,
+        database=core.database,
+        ledger=core.ledger,
+        access=core.access,
+        reading=core.reading,
+        clock=core.clock,
+        ids=core.ids,
+        on_failure=supervisor.fail,
+    )
 
 
 def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:

@@ -188,6 +188,63 @@ class SessionSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = _ACCESS.sessions_per_account
 
 
+class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The paper venue and the market that it trades against. One process trades: the one that was started last."""
+
+    enabled: Annotated[
+        bool, Meta(description="Take orders and run the market. Where it is false, trading calls answer 503.")
+    ] = True
+    market: Annotated[
+        Literal["simulated", "replay", "none"],
+        Meta(
+            description="Where market data comes from: a seeded simulated market (named so wherever it is shown), "
+            "recorded files, or only what is pushed to `POST /ledger/market/data`."
+        ),
+    ] = "simulated"
+    replay: Annotated[
+        str,
+        Meta(
+            description="Files to replay, separated like the system's search path (`:`); `INSTRUMENT=FILE` names one."
+        ),
+    ] = ""
+    speed: Annotated[
+        str,
+        Meta(pattern="^(max|[0-9]{1,6}(\\.[0-9]{1,6})?)$", description="Times real time, or `max`, of a replay."),
+    ] = "1"
+    seed: Annotated[int, Meta(ge=0, le=2**53, description="Seed of the simulated market.")] = 1
+    quotes_per_s: Annotated[
+        float, Meta(gt=0, le=1000, description="Quotes of each simulated instrument in a second.")
+    ] = 4.0
+    starting_cash: Annotated[
+        int, Meta(ge=0, le=1_000_000_000_000, description="What a paper account begins with, in its currency.")
+    ] = 100_000
+    fees: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="`default` (usual commissions), `zero`, or a TOML file: `base` and `[[rule]]` tables.",
+        ),
+    ] = "default"
+    slip_ticks: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1000,
+            description="How many ticks worse a market order fills what the displayed size does not cover; 0 lets it "
+            "wait for the next quote.",
+        ),
+    ] = 1
+    latency_ms: Annotated[
+        int, Meta(ge=0, le=60_000, description="How much later, by the market's time, an order reaches the venue.")
+    ] = 0
+    queue_ahead: Annotated[
+        bool, Meta(description="A limit order at the touch waits behind the size that is displayed there.")
+    ] = False
+    instruments: Annotated[
+        str, Meta(description="A TOML file of `[[instrument]]` tables: instruments besides those that are built in.")
+    ] = ""
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Logs go to standard error. No credential and no query string is ever written."""
 
@@ -213,6 +270,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: LimitSettings = LimitSettings()
     rates: RateSettings = RateSettings()
     sessions: SessionSettings = SessionSettings()
+    trading: TradingSettings = TradingSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

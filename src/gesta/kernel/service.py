@@ -44,12 +44,18 @@ class Supervisor:
             except Unavailable as error:
                 log.warning("%s is postponed: %s", name, error.message)
 
+    def fail(self, failure: BaseException) -> None:
+        """Something that the service stands on has died by itself: whoever owns the service stops it."""
+        if self.failure is None:
+            self.failure = failure
+        self.failed.set()
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         if task.cancelled():
             return
-        self.failure = task.exception()
-        log.error("%s died; the service stops", task.get_name(), exc_info=self.failure)
-        self.failed.set()
+        failure = task.exception()
+        log.error("%s died; the service stops", task.get_name(), exc_info=failure)
+        self.fail(failure or RuntimeError(f"{task.get_name()} ended"))
 
     async def stop(self) -> None:
         tasks, self._tasks = self._tasks, []
