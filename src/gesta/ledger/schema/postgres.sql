@@ -108,6 +108,21 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE TABLE funds (
+  account bigint NOT NULL,
+  currency text NOT NULL,
+  organization bigint NOT NULL,
+  starting text NOT NULL,
+  cash text NOT NULL,
+  realized text NOT NULL,
+  commission text NOT NULL,
+  session bigint NOT NULL,
+  session_cash text NOT NULL,
+  session_realized text NOT NULL,
+  session_commission text NOT NULL,
+  max_position text,
+  CONSTRAINT funds_pkey PRIMARY KEY (account, currency)
+) WITH (fillfactor=70);
 CREATE TABLE identities (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
   organization bigint NOT NULL,
@@ -117,6 +132,27 @@ CREATE TABLE identities (
   CONSTRAINT identities_organization_name_key UNIQUE (organization, name),
   CONSTRAINT identities_pkey PRIMARY KEY (id)
 );
+CREATE TABLE order_notes (
+  number bigint NOT NULL,
+  note bigint NOT NULL,
+  body bytea NOT NULL,
+  CONSTRAINT order_notes_pkey PRIMARY KEY (number, note)
+);
+CREATE TABLE orders (
+  number bigint NOT NULL,
+  organization bigint NOT NULL,
+  account bigint NOT NULL,
+  id text NOT NULL,
+  client_id text,
+  instrument text NOT NULL,
+  working bigint NOT NULL,
+  body bytea NOT NULL,
+  CONSTRAINT orders_pkey PRIMARY KEY (number)
+) WITH (fillfactor=80);
+CREATE UNIQUE INDEX orders_client ON orders USING btree (account, client_id) WHERE (client_id IS NOT NULL);
+CREATE UNIQUE INDEX orders_id ON orders USING btree (id);
+CREATE INDEX orders_of_account ON orders USING btree (account, number);
+CREATE INDEX orders_working ON orders USING btree (account, number) WHERE (working = 1);
 CREATE TABLE organizations (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
   public_id text NOT NULL,
@@ -127,6 +163,20 @@ CREATE TABLE organizations (
   CONSTRAINT organizations_pkey PRIMARY KEY (id),
   CONSTRAINT organizations_public_id_key UNIQUE (public_id)
 );
+CREATE TABLE positions (
+  account bigint NOT NULL,
+  instrument text NOT NULL,
+  organization bigint NOT NULL,
+  lots bigint NOT NULL,
+  cost text NOT NULL,
+  ticks_lots text NOT NULL,
+  realized text NOT NULL,
+  commission text NOT NULL,
+  fills bigint NOT NULL,
+  bought text NOT NULL,
+  sold text NOT NULL,
+  CONSTRAINT positions_pkey PRIMARY KEY (account, instrument)
+) WITH (fillfactor=70);
 CREATE TABLE refs (
   organization bigint NOT NULL,
   key bigint NOT NULL,
@@ -178,3 +228,9 @@ CREATE TABLE tallies (
   n bigint NOT NULL,
   CONSTRAINT tallies_pkey PRIMARY KEY (scope, level, cell, lo_at, lo_rid)
 ) WITH (fillfactor=70);
+CREATE TABLE trading_lease (
+  organization bigint NOT NULL,
+  epoch bigint NOT NULL,
+  batch bigint NOT NULL,
+  CONSTRAINT trading_lease_pkey PRIMARY KEY (organization)
+) WITH (fillfactor=50);

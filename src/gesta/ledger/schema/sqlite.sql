@@ -97,6 +97,21 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE TABLE funds (
+  account INTEGER NOT NULL,
+  currency TEXT NOT NULL,
+  organization INTEGER NOT NULL,
+  starting TEXT NOT NULL,
+  cash TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  commission TEXT NOT NULL,
+  session INTEGER NOT NULL,
+  session_cash TEXT NOT NULL,
+  session_realized TEXT NOT NULL,
+  session_commission TEXT NOT NULL,
+  max_position TEXT,
+  PRIMARY KEY (account, currency)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE identities (
   id INTEGER PRIMARY KEY,
   organization INTEGER NOT NULL REFERENCES organizations (id),
@@ -104,6 +119,26 @@ CREATE TABLE identities (
   created_at_us INTEGER NOT NULL,
   UNIQUE (organization, name)
 ) STRICT;
+CREATE TABLE order_notes (
+  number INTEGER NOT NULL,
+  note INTEGER NOT NULL,
+  body BLOB NOT NULL,
+  PRIMARY KEY (number, note)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE orders (
+  number INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  client_id TEXT,
+  instrument TEXT NOT NULL,
+  working INTEGER NOT NULL,
+  body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX orders_client ON orders (account, client_id) WHERE client_id IS NOT NULL;
+CREATE UNIQUE INDEX orders_id ON orders (id);
+CREATE INDEX orders_of_account ON orders (account, number);
+CREATE INDEX orders_working ON orders (account, number) WHERE working = 1;
 CREATE TABLE organizations (
   id INTEGER PRIMARY KEY,
   public_id TEXT NOT NULL UNIQUE,
@@ -111,6 +146,20 @@ CREATE TABLE organizations (
   name_key TEXT NOT NULL UNIQUE,
   created_at_us INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE positions (
+  account INTEGER NOT NULL,
+  instrument TEXT NOT NULL,
+  organization INTEGER NOT NULL,
+  lots INTEGER NOT NULL,
+  cost TEXT NOT NULL,
+  ticks_lots TEXT NOT NULL,
+  realized TEXT NOT NULL,
+  commission TEXT NOT NULL,
+  fills INTEGER NOT NULL,
+  bought TEXT NOT NULL,
+  sold TEXT NOT NULL,
+  PRIMARY KEY (account, instrument)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE refs (
   organization INTEGER NOT NULL,
   key INTEGER NOT NULL,
@@ -149,3 +198,8 @@ CREATE TABLE tallies (
   n INTEGER NOT NULL,
   PRIMARY KEY (scope, level, cell, lo_at, lo_rid)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE trading_lease (
+  organization INTEGER NOT NULL PRIMARY KEY,
+  epoch INTEGER NOT NULL,
+  batch INTEGER NOT NULL
+) STRICT;
