@@ -81,7 +81,7 @@ def explanation(error: ClientError) -> list[str]:
         lines.append("Start the server with `gesta serve`, or say where it is with --url or GESTA_URL.")
     if not isinstance(error, ApiError):
         return lines
-    if error.did_you_mean and error.did_you_mean not in error.message:
+    if error.did_you_mean and "did you mean" not in error.message.lower():
         lines.append(f"Did you mean {error.did_you_mean}?")
     if error.status == 401:
         lines.append("`gesta keys create --type bearer --scope trade` makes a token; give it with GESTA_TOKEN.")

@@ -114,19 +114,19 @@ def moment(text: str) -> str:
 def table_of(rows: Sequence[dict[str, Any]]) -> Table:
     wide = is_wide()
     with_account = len({row["account"] for row in rows}) > 1
-    right = ("Position", "Commission", "Realized")
-    columns = ["ID", "Time", *(["Account"] if with_account else []), "Instrument", "Fill"]
+    right = ("After", "Fee", "Realized")
+    columns = ["ID", "Time", *(["Account"] if with_account else []), "Fill"]
     table = listing(
         *(*columns, *(["Name"] if wide else []), *right),
         right=right,
-        fold=("Time", "Account", "Fill", "Name"),
+        fold=("Time", "Account", "Fill"),
         empty="" if rows else "No fill.",
     )
     for row in rows:
         detail = row["detail"]
         cells = [short(str(row["id"]), wide=wide), when(epoch_ms(row["created_at"]))]
         cells += [str(row["account"])] if with_account else []
-        cells += [str(detail["instrument"]), described(row)]
+        cells.append(described(row))
         cells += [str(row.get("name") or "")] if wide else []
         realized = detail.get("realized_pnl")
         table.add_row(
@@ -140,9 +140,9 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def described(row: dict[str, Any]) -> str:
-    """`buy 2 @ 5804.25`, and what became of it."""
+    """`buy 2 ES 12-26 @ 5804.25`, and what became of it."""
     detail = row["detail"]
-    text = f"{detail['side']} {plain(detail['quantity'])} @ {plain(detail['price'])}"
+    text = f"{detail['side']} {plain(detail['quantity'])} {detail['instrument']} @ {plain(detail['price'])}"
     if row["status"] == "cancelled":
         return f"{text} busted"
     return f"{text} corrected" if int(row.get("version", 1)) > 1 else text

@@ -199,14 +199,13 @@ def _tell(order: dict[str, Any], protection: list[dict[str, Any]], json: bool) -
 
 def sentence(order: dict[str, Any]) -> Text:
     """What became of an order, in one line and its id in another."""
-    name, instrument = str(order.get("orderState")), order["instrument"]
-    whole = f"{plain(order['quantity'])} {instrument}"
-    verb = "bought" if order.get("orderAction") == "Buy" else "sold"
-    if name == "Filled":
+    if order.get("orderState") == "Filled":
+        verb = "bought" if order.get("orderAction") == "Buy" else "sold"
+        whole = f"{plain(order['quantity'])} {order['instrument']}"
         line = Text.assemble(("Filled", "green"), f": {verb} {whole} at {plain(order.get('averageFillPrice'))}.")
     else:
-        word = Text(state({**order, "reason": None}).plain.capitalize(), style=state(order).style)
-        line = Text.assemble(word, f": {terms(order)}, {instrument}.")
+        word = state(order)
+        line = Text.assemble((word.plain.capitalize(), word.style), f": {terms(order)}.")
         if order.get("filled"):
             line.append(f" So far {filled(order)}.")
         if order.get("reason"):

@@ -18,7 +18,7 @@ from gesta.cli.connection import (
     server,
     the_accounts,
 )
-from gesta.cli.tables import filled, is_wide, listing, short, show, state, terms, when
+from gesta.cli.tables import is_wide, listing, progress, short, show, terms, when
 
 
 def register(app: typer.Typer) -> None:
@@ -60,16 +60,15 @@ def orders(
 
 def table_of(rows: Sequence[dict[str, Any]], *, with_account: bool, empty: str = "") -> Table:
     wide = is_wide()
-    columns = ["ID", "Time", *(["Account"] if with_account else []), "Instrument", "Order"]
-    table = listing(
-        *(*columns, *(["Name"] if wide else []), "Filled", "State"),
-        fold=("Time", "Account", "Order", "Filled", "State"),
-        empty="" if rows else empty,
-    )
+    is_named = any(row.get("name") for row in rows)
+    columns = ["ID", "Time", *(["Account"] if with_account else []), "Order", *(["Name"] if is_named else []), "State"]
+    table = listing(*columns, fold=("Account", "Order"), empty="" if rows else empty)
     for row in rows:
         cells = [short(str(row["orderId"]), wide=wide), when(row.get("epoch"))]
         cells += [str(row["account"])] if with_account else []
-        cells += [str(row["instrument"]), terms(row)]
-        cells += [str(row.get("name") or "")] if wide else []
-        table.add_row(*map(Text, (*cells, filled(row))), state(row))
+        # What was refused says why, on a line of its own.
+        is_refused = row.get("orderState") == "Rejected" and row.get("reason")
+        cells.append(f"{terms(row)}\n{row['reason']}" if is_refused else terms(row))
+        cells += [str(row.get("name") or "")] if is_named else []
+        table.add_row(*map(Text, cells), progress(row))
     return table

@@ -23,7 +23,7 @@ from gesta.kernel.clock import SystemClock
 T = TypeVar("T")
 
 REFRESH_S = 1.0
-WIDE = 110
+WIDE = 150
 _SHORT_ID = 8
 # What a person reads of an average price; the JSON has every digit.
 _SHOWN_DIGITS = Context(prec=10)
@@ -92,7 +92,7 @@ def when(epoch_ms: Any) -> str:
     today = datetime.fromtimestamp(SystemClock().now_us() / 1_000_000, UTC).astimezone()
     if moment.date() == today.date():
         return f"{moment:%H:%M:%S}"
-    return f"{moment:%m-%d %H:%M:%S}" if moment.year == today.year else f"{moment:%Y-%m-%d %H:%M}"
+    return f"{moment:%m-%d %H:%M}" if moment.year == today.year else f"{moment:%Y-%m-%d}"
 
 
 def epoch_ms(rfc3339: str) -> int:
@@ -101,9 +101,9 @@ def epoch_ms(rfc3339: str) -> int:
 
 
 def terms(order: Mapping[str, Any]) -> str:
-    """What an order asks for, in words: `buy 2 limit 5804.25 gtc`."""
+    """What an order asks for, in words: `buy 2 ES 12-26 limit 5804.25 gtc`."""
     kind = str(order.get("orderType"))
-    words = [str(order.get("orderAction", "")).lower(), plain(order.get("quantity"))]
+    words = [str(order.get("orderAction", "")).lower(), plain(order.get("quantity")), str(order.get("instrument", ""))]
     if kind == "StopLimit":
         words += ["stop", plain(order.get("stopPrice")), "limit", plain(order.get("limitPrice"))]
     else:
@@ -124,13 +124,19 @@ def filled(order: Mapping[str, Any]) -> str:
 
 
 def state(order: Mapping[str, Any]) -> Text:
-    """The state in words and colour; what was refused with the venue's reason."""
+    """The state in words and colour."""
     name = str(order.get("orderState"))
     word = "expired" if order.get("isExpired") else _STATE_WORDS.get(name, name.lower())
-    reason = order.get("reason")
-    if name == "Rejected" and reason:
-        word = f"{word}: {reason}"
     return Text(word, style=_STATE_STYLES.get(name, ""))
+
+
+def progress(order: Mapping[str, Any]) -> Text:
+    """The state, with what is filled: `filled @ 5804.25`, `working`, `part filled 1 @ 5804.25`."""
+    text = state(order)
+    if order.get("filled"):
+        is_whole = order.get("orderState") == "Filled"
+        text.append(f" @ {plain(order.get('averageFillPrice'))}" if is_whole else f" {filled(order)}")
+    return text
 
 
 def holding(position: Mapping[str, Any]) -> str:
@@ -143,7 +149,14 @@ def holding(position: Mapping[str, Any]) -> str:
 
 def listing(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = (), empty: str = "") -> Table:
     """A table without lines between its rows. Columns in `fold` give way first, by going on in the next line."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False, caption=empty or None, caption_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+        caption=empty or None,
+        caption_justify="left",
+    )
     for column in columns:
         table.add_column(
             column, justify="right" if column in right else "left", no_wrap=column not in fold, overflow="fold"
