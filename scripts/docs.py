@@ -1,6 +1,7 @@
 """Write the pages of docs/ that are made from code: `make docs`. tests/test_house.py compares them with the code.
 
-The reference pages come from `scripts.reference`; the two life cycles are drawn here, from their tables.
+Reference pages come from `scripts.reference` and `scripts.instruments`; the two life cycles are drawn here, from their
+tables.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from gesta.ledger.lifecycle import TERMINAL, TRANSITIONS
 from gesta.ledger.records import Kind, Status
 from gesta.trading import order_states
 from gesta.trading.orders import OrderState
-from scripts import reference
+from scripts import instruments, reference
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -137,6 +138,7 @@ def _order_row(following: dict[order_states.OrderEvent, OrderState]) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "lifecycle.md": lifecycle_markdown,
     "order-lifecycle.md": order_lifecycle_markdown,
+    **instruments.PAGES,
     **reference.PAGES,
 }
 
