@@ -19,6 +19,7 @@ from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.crosstrade.account_pushes import AccountPushes
 from gesta.apis.crosstrade.admission import SUBSCRIBE_BUCKET, admitted
+from gesta.apis.crosstrade.calls import Call
 from gesta.apis.crosstrade.commands import BY_API
 from gesta.apis.crosstrade.errors import status_and_body
 from gesta.apis.crosstrade.frames import (
@@ -33,7 +34,6 @@ from gesta.apis.crosstrade.numbers import encode_reply
 from gesta.apis.crosstrade.outbox import Outbox, Pushed, Topic
 from gesta.apis.crosstrade.pnl_pushes import PnlPushes
 from gesta.apis.crosstrade.reach import reaches
-from gesta.apis.crosstrade.reading import Call
 from gesta.apis.crosstrade.suggest import nearest
 from gesta.kernel.errors import GestaError, InvalidInput, NotFound, RateLimited, Unauthenticated
 
@@ -251,7 +251,7 @@ class Session:
     async def _answer(self, frame: dict[str, Any], frame_id: Any) -> None:
         action = frame.get("action")
         if not isinstance(action, str):
-            raise InvalidInput("`action` must be one of " + ", ".join(self._actions), field="action")
+            raise InvalidInput("`action` must be one of " + ", ".join(self._actions))
         answer = self._actions.get(action)
         if answer is None:
             raise NotFound(f"No action {action[:64]!r}.", what="action", did_you_mean=nearest(action, self._actions))
