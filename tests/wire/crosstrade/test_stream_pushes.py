@@ -149,10 +149,14 @@ async def test_each_update_is_encoded_once_and_one_listener_serves_all(
     open_house: StreamHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded = []
-    real = open_house.shared.account_pushes._printed.of
-    monkeypatch.setattr(
-        open_house.shared.account_pushes._printed, "of", lambda *given: encoded.append(1) or real(*given)
-    )
+    printed = open_house.shared.account_pushes._printed
+    real = printed.of
+
+    def counted(*given: Any) -> Any:
+        encoded.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(printed, "of", counted)
     account = await open_house.account()
     peers = []
     for number in range(5):
@@ -201,13 +205,14 @@ async def test_instruments_in_any_form_are_resolved_and_told_at_once(open_house:
                     "instrument": "ES 12-26",
                     "bid": 5804.0,
                     "ask": 5804.25,
-                    "bidSize": 3,
-                    "askSize": 4,
                     "last": 5804.0,
                     "open": None,
                     "high": None,
                     "low": None,
+                    "close": None,
                     "volume": 17,
+                    "bidSize": 3,
+                    "askSize": 4,
                     "epoch": 5000,
                     "isStale": False,
                 }

@@ -22,7 +22,7 @@ SIMULATED: Final = "Simulated"
 def quote_reply(snapshot: Snapshot) -> dict[str, Any]:
     """GetQuote: no `success`, `epoch` in seconds, `quoteTime` in UTC (there is no account, whose zone it could be)."""
     instrument = snapshot.instrument
-    at_us = _quoted_at(snapshot)
+    at_us = quoted_at(snapshot)
     expiry = instrument.expiry
     return {
         "description": instrument.description,
@@ -34,7 +34,7 @@ def quote_reply(snapshot: Snapshot) -> dict[str, Any]:
         "expiration": None if expiry is None else expiry.replace(day=1).isoformat(),
         "tradingHours": instrument.calendar,
         "instrument": instrument.name,
-        **_prices(snapshot),
+        **prices(snapshot),
         "quoteTime": None if at_us is None else moment_in(at_us, "UTC").strftime("%m/%d/%Y %I:%M:%S %p"),
         "quoteTimeUtc": None if at_us is None else moment_in(at_us, "UTC").strftime("%Y-%m-%d %H:%M:%S"),
         "epoch": None if at_us is None else at_us // 1_000_000,
@@ -46,7 +46,7 @@ def quote_reply(snapshot: Snapshot) -> dict[str, Any]:
 def account_quote_reply(snapshot: Snapshot, zone: str) -> dict[str, Any]:
     """The older form, under an account: .NET's own date texts, in the account's zone, and `success`."""
     reply = quote_reply(snapshot)
-    at_us, expiry = _quoted_at(snapshot), snapshot.instrument.expiry
+    at_us, expiry = quoted_at(snapshot), snapshot.instrument.expiry
     if at_us is not None:
         moment = moment_in(at_us, zone)
         clock = f"{(moment.hour - 1) % 12 + 1}:{moment:%M:%S} {'AM' if moment.hour < 12 else 'PM'}"
@@ -56,12 +56,12 @@ def account_quote_reply(snapshot: Snapshot, zone: str) -> dict[str, Any]:
     return {**reply, "success": True}
 
 
-def _quoted_at(snapshot: Snapshot) -> int | None:
+def quoted_at(snapshot: Snapshot) -> int | None:
     """The venue's time of the newest data."""
     return max((data.venue_time_us for data in (snapshot.quote, snapshot.trade) if data is not None), default=None)
 
 
-def _prices(snapshot: Snapshot) -> dict[str, Any]:
+def prices(snapshot: Snapshot) -> dict[str, Any]:
     instrument = snapshot.instrument
 
     def price(ticks: int | None) -> Any:

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import structlog
 
-from gesta.apis.crosstrade.numbers import double, encode_reply, whole
+from gesta.apis.crosstrade.codec_market import prices, quoted_at
+from gesta.apis.crosstrade.numbers import encode_reply, whole
 from gesta.desk.market.face import Market, Snapshot
 from gesta.kernel.errors import InvalidInput
 from gesta.trading.market import MarketData
@@ -25,28 +26,18 @@ MAX_INSTRUMENTS: Final = 500
 
 
 def quote_object(snapshot: Snapshot) -> dict[str, Any] | None:
-    """One row of `quotes`; None while the instrument has no data at all. `volume` is the session's; `epoch` the venue's
-    time in milliseconds. A side that is empty, and what is not known, is null."""
-    quote, trade, instrument = snapshot.quote, snapshot.trade, snapshot.instrument
-    newest = max((data.venue_time_us for data in (quote, trade) if data is not None), default=None)
-    if newest is None:
+    """One row of `quotes`; None while the instrument has no data at all. Prices and `volume` are those of GetQuote;
+    `epoch` is the venue's time in milliseconds, as every `epoch` of this stream is in milliseconds."""
+    quote, instrument = snapshot.quote, snapshot.instrument
+    at_us = quoted_at(snapshot)
+    if at_us is None:
         return None
-
-    def price(ticks: int | None) -> Any:
-        return None if ticks is None else double(instrument.price(ticks))
-
     return {
         "instrument": instrument.name,
-        "bid": None if snapshot.bid is None else double(snapshot.bid),
-        "ask": None if snapshot.ask is None else double(snapshot.ask),
+        **prices(snapshot),
         "bidSize": 0 if quote is None else whole(instrument.quantity(quote.bid_size)),
         "askSize": 0 if quote is None else whole(instrument.quantity(quote.ask_size)),
-        "last": None if snapshot.last is None else double(snapshot.last),
-        "open": price(snapshot.open),
-        "high": price(snapshot.high),
-        "low": price(snapshot.low),
-        "volume": whole(instrument.quantity(snapshot.volume)),
-        "epoch": newest // 1000,
+        "epoch": at_us // 1000,
         "isStale": snapshot.is_stale,
     }
 
