@@ -20,6 +20,7 @@ from gesta.cli import (
     order_command,
     orders_command,
     positions_command,
+    replay_command,
     serve_command,
     verify_command,
 )
@@ -45,6 +46,7 @@ def build_app() -> typer.Typer:
         serve_command,
         migrate_command,
         import_command,
+        replay_command,
         accounts_command,
         orders_command,
         positions_command,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from gesta.app import http_server
 from gesta.app.build import Server, build
 from gesta.app.settings import Settings
 from gesta.cli.common import ConfigOption, DatabaseOption, err, out, run, settings_of
+from gesta.cli.replay_command import progress_bar, speed_of
+from gesta.kernel.times import format_us
+from gesta.venues.market_data.replay import ReplayFeed
+
+WATCH_S = 0.25
 
 
 def register(app: typer.Typer) -> None:
@@ -49,9 +58,45 @@ def serve(
             show_default="not written",
         ),
     ] = None,
+    replay: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--replay",
+            envvar="GESTA_SERVE_REPLAY",
+            metavar="FILE",
+            help="Recorded market data to trade against: a Binance capture or CSV, or INSTRUMENT=FILE; may be given "
+            "several times.",
+            show_default="the setting trading.market",
+        ),
+    ] = None,
+    speed: Annotated[
+        str | None,
+        typer.Option(
+            "--speed", envvar="GESTA_TRADING__SPEED", help="Of a replay: times real time, or `max`.", show_default="1"
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", envvar="GESTA_TRADING__SEED", help="Of the simulated market.", show_default="1"),
+    ] = None,
 ) -> None:
-    """Serve the ledger in all its dialects. Starts empty; `gesta init` makes the first organization."""
-    settings = settings_of(config, database, server__host=host, server__port=port, log__level=log_level)
+    """Serve the ledger in all its dialects, and a paper venue. Starts empty; `gesta init` makes the first organization.
+
+    Without --replay, the market is what the setting `trading.market` says: simulated, unless it is changed.
+    """
+    if speed is not None:
+        speed_of(speed)
+    settings = settings_of(
+        config,
+        database,
+        server__host=host,
+        server__port=port,
+        log__level=log_level,
+        trading__market="replay" if replay else None,
+        trading__replay=":".join(replay) if replay else None,
+        trading__speed=speed,
+        trading__seed=seed,
+    )
     run(_serve(settings, write_address))
 
 
@@ -68,10 +113,52 @@ async def _serve(settings: Settings, write_address: Path | None) -> None:
                     write_whole(write_address, address + "\n")
                 announce(server, address)
 
-            await http_server.run(server.app, server.supervisor, settings, listener, on_ready=on_ready)
+            async with replay_progress(server):
+                await http_server.run(server.app, server.supervisor, settings, listener, on_ready=on_ready)
     finally:
         listener.close()
     out.print("Stopped.")
+
+
+@asynccontextmanager
+async def replay_progress(server: Server) -> AsyncIterator[None]:
+    """A bar on standard error for every replay that runs, where a person reads it; at the end, what came of it."""
+    feeds = [] if server.trading is None else server.trading.market.feeds()
+    replays = [feed for feed in feeds if isinstance(feed, ReplayFeed)]
+    watchers = [asyncio.create_task(_watch(feed), name=f"progress of {feed.name}") for feed in replays]
+    try:
+        yield
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+        await asyncio.gather(*watchers, return_exceptions=True)
+
+
+async def _watch(feed: ReplayFeed) -> None:
+    with progress_bar() as progress:
+        bar = progress.add_task(feed.name, total=1, rows=0, times_real=0.0, at="")
+        while True:
+            said = feed.progress()
+            progress.update(
+                bar,
+                total=said.size_bytes,
+                completed=said.position,
+                rows=said.taken,
+                times_real=said.times_real,
+                at=format_us(said.venue_time_us)[:19].replace("T", " "),
+            )
+            if said.is_over:
+                break
+            await asyncio.sleep(WATCH_S)
+    ended = "has broken off" if feed.failed is not None else "is over: its data is stale from now on"
+    err.print(
+        Text(
+            f"{feed.name} {ended}. {said.taken:,} quotes and trades, {said.rate_per_s:,.0f} a second, "
+            f"{said.times_real:,.1f}× real time; {said.refused:,} lines refused."
+        )
+    )
+    for problem in said.problems:
+        err.print(Text(f"{problem.source}:{problem.line}: {problem.reason}"))
 
 
 def announce(server: Server, address: str) -> None:

@@ -30,6 +30,7 @@ from gesta.client._errors import (
     Unavailable,
     Unreachable,
 )
+from gesta.client._market import AsyncMarket, Market, PushReport
 from gesta.client._retry import Retry
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
 from gesta.client._sync import Executions, Gesta
@@ -40,6 +41,7 @@ __all__ = [
     "ApiError",
     "AsyncExecutions",
     "AsyncGesta",
+    "AsyncMarket",
     "AsyncTrading",
     "BadRequest",
     "ClientError",
@@ -48,10 +50,12 @@ __all__ = [
     "Forbidden",
     "Gesta",
     "IngestReport",
+    "Market",
     "NotConfigured",
     "NotFound",
     "OrderTerms",
     "ProtocolError",
+    "PushReport",
     "RateLimited",
     "Retry",
     "RowResult",

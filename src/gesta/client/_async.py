@@ -15,6 +15,7 @@ import httpx
 from gesta.client import _requests as requests
 from gesta.client._async_trading import AsyncTrading
 from gesta.client._errors import ClientError, api_error
+from gesta.client._market import AsyncMarket
 from gesta.client._requests import Call, Chunk
 from gesta.client._retry import Retry, is_passing
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
@@ -49,6 +50,7 @@ class AsyncGesta:
         )
         self.executions = AsyncExecutions(self)
         self.trading = AsyncTrading(self)
+        self.market = AsyncMarket(self)
 
     @property
     def url(self) -> str:

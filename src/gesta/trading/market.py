@@ -61,8 +61,12 @@ class Feed(Protocol):
 
     name: str
     is_simulated: bool
-    is_over: bool
-    failed: Exception | None
+
+    @property
+    def is_over(self) -> bool: ...
+
+    @property
+    def failed(self) -> Exception | None: ...
 
     def instruments(self) -> tuple[str, ...]: ...
 

@@ -68,12 +68,24 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     retry_after_s: float | None = None
     results: list[dict[str, Any]] | None = None
     recorded: int | None = None
+    taken: int | None = None
     duplicates: int | None = None
     conflicts: int | None = None
     invalid: int | None = None
 
 
-_MEMBERS = ("what", "current", "wanted", "allowed", "results", "recorded", "duplicates", "conflicts", "invalid")
+_MEMBERS = (
+    "what",
+    "current",
+    "wanted",
+    "allowed",
+    "results",
+    "recorded",
+    "taken",
+    "duplicates",
+    "conflicts",
+    "invalid",
+)
 _encoder = msgspec.json.Encoder(decimal_format="string")
 
 

@@ -193,7 +193,7 @@ async def post_executions(
     wanted: Callable[[Result], bool] = _has_error if errors_only else _always
     if media_type == NDJSON:
         return await _post_lines(request, services, ingest, wanted)
-    rows = _split(await read_body(request, services.limits))
+    rows = split_rows(await read_body(request, services.limits))
     results: list[Result] = []
     for start, end in _batches(rows):
         results += filter(wanted, await ingest.record(list(enumerate(rows[start:end], start))))
@@ -211,7 +211,7 @@ def _has_error(result: Result) -> bool:
     return "error" in result
 
 
-def _split(body: bytes) -> list[msgspec.Raw]:
+def split_rows(body: bytes) -> list[msgspec.Raw]:
     """The rows of an array, undecoded; a single object is an array of one."""
     start = body.lstrip(b" \t\r\n")[:1]
     if start == b"{":

@@ -7,7 +7,7 @@ fields are refused, so that a misspelt one is never silently dropped.
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -260,3 +260,25 @@ class FundsModel(_In, frozen=True, kw_only=True):
 
     cash: Money | None = None
     max_position: Money | None = None
+
+
+class MarketQuoteModel(_In, frozen=True, kw_only=True):
+    """The best bid and ask. A size of 0 means that the side is empty: its price may then be null. `time` is the
+    market's own, that of receipt where it is missing."""
+
+    instrument: Token
+    bid: Money | None = None
+    ask: Money | None = None
+    bid_size: Money
+    ask_size: Money
+    time: Moment | None = None
+
+
+class MarketTradeModel(_In, frozen=True, kw_only=True):
+    """One print. `aggressor` is null where it is not known."""
+
+    instrument: Token
+    price: Money
+    size: Money
+    aggressor: Literal["buy", "sell"] | None = None
+    time: Moment | None = None

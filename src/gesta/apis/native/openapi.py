@@ -66,6 +66,15 @@ EXAMPLE_TRANSITION: Schema = {"status": "running", "event": {"message": "picked 
 EXAMPLE_NOTE: Schema = {"type": "node.retried", "level": "warning", "message": "attempt 2 of 3", "data": {"node": "a"}}
 EXAMPLE_BUST: Schema = {"reason": "the venue cancelled the trade"}
 EXAMPLE_CORRECTION: Schema = {"price": "5123.50", "reason": "the venue corrected the price"}
+EXAMPLE_QUOTE: Schema = {
+    "instrument": "ES 12-26",
+    "bid": "6900.25",
+    "ask": "6900.50",
+    "bid_size": "12",
+    "ask_size": "9",
+    "time": "2026-03-10T14:30:00.123456Z",
+}
+EXAMPLE_PRINT: Schema = {"instrument": "ES 12-26", "price": "6900.50", "size": "3", "aggressor": "buy"}
 EXAMPLE_FUNDS: Schema = {"cash": "100000", "max_position": "10"}
 
 _STREAM_EVENT: Schema = {
@@ -203,6 +212,7 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
             }
         },
         **_trading_paths(path_id),
+        **_market_paths(),
         **_other_paths(),
     }
 
@@ -254,6 +264,53 @@ def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "requestBody": _body(ref("FundsModel"), {"both": EXAMPLE_FUNDS}),
                 "responses": _ok("As it now stands.", ref("Funds")) | _problems(404, 408, 409, 413, 415),
             },
+        },
+    }
+
+
+def _market_paths() -> dict[str, dict[str, Schema]]:
+    instrument: Schema = {
+        "name": "instrument",
+        "in": "path",
+        "required": True,
+        "description": "In any of its forms: `ES 12-26`, `ESZ6`, `ES`; `BTC-USDT`.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 64},
+    }
+    row: Schema = {"anyOf": [ref("MarketQuoteModel"), ref("MarketTradeModel")]}
+    body = _body(
+        {"anyOf": [{"type": "array", "items": row, "maxItems": 10_000}, row]},
+        {"array": [EXAMPLE_QUOTE, EXAMPLE_PRINT], "one": EXAMPLE_QUOTE},
+    )
+    body["content"]["application/x-ndjson"] = {
+        "schema": {"type": "string", "description": "One row per line, of at most 1 MiB; any number of lines."}
+    }
+    return {
+        "/ledger/market": {
+            "get": {
+                "operationId": "listMarkets",
+                "summary": "Every instrument that has market data",
+                "parameters": [],
+                "responses": _ok("By name.", ref("MarketList")) | _problems(),
+            }
+        },
+        "/ledger/market/data": {
+            "post": {
+                "operationId": "pushMarketData",
+                "summary": "Give market data from outside",
+                "description": "Scope `admin`. Rows are taken in order; a simulated feed of the instrument gives way, "
+                "a recording that runs does not.",
+                "parameters": _parameters(params.PUSH),
+                "requestBody": body,
+                "responses": _ok("What became of the rows.", ref("PushResult")) | _problems(408, 409, 413, 415, 422),
+            }
+        },
+        "/ledger/market/{instrument}": {
+            "get": {
+                "operationId": "getMarket",
+                "summary": "One instrument's market",
+                "parameters": [instrument],
+                "responses": _ok("As of now.", ref("Market")) | _problems(404),
+            }
         },
     }
 

@@ -226,6 +226,11 @@ TIME_ZONE = Param(
     description="Time zone of accounts that this request creates; that of an existing account stays.",
     parse=_zone,
 )
+PUSH: dict[str, Param] = {
+    "restart": boolean_param(
+        "What is known of each instrument is forgotten at its first row, so that a recording can begin anew."
+    ),
+}
 RESULTS = word_param(["all", "errors"], "`errors` leaves `recorded` and `duplicate` rows out of the results.", "all")
 
 

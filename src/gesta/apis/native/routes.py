@@ -30,6 +30,7 @@ from gesta.apis.native.codec import (
 from gesta.apis.native.errors import allowed_after, render
 from gesta.apis.native.hub import Hub
 from gesta.apis.native.ingest import post_executions
+from gesta.apis.native.market import MarketRoutes
 from gesta.apis.native.models import EventModel, TransitionModel
 from gesta.apis.native.openapi import document
 from gesta.apis.native.params import parse_query
@@ -53,6 +54,7 @@ class Native:
         self._directory = Directory(services.access)
         self._reads = Reads(services, self._directory)
         self.trading = TradingRoutes(services, self._directory, self._reads, self._enter, self._view)
+        self.market = MarketRoutes(services, self._enter)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
             "dialect": params.word_param(
@@ -195,6 +197,9 @@ def build(services: Services) -> FastAPI:
         ("/ledger/executions/{id:path}/correct", native.trading.correct, ["POST"]),
         ("/ledger/executions/{id:path}", native.execution, ["GET"]),
         ("/ledger/accounts/{name:path}/funds", native.trading.funds, ["GET", "PATCH"]),
+        ("/ledger/market", native.market.markets, ["GET"]),
+        ("/ledger/market/data", native.market.push, ["POST"]),
+        ("/ledger/market/{instrument:path}", native.market.market, ["GET"]),
         ("/ledger/stream", native.stream, ["GET"]),
         ("/ledger/summary", native.summary, ["GET"]),
         ("/ledger/export", native.export, ["GET"]),

@@ -10,7 +10,16 @@ import msgspec
 
 from gesta.access.model import AccountType, Environment
 from gesta.apis.native.errors import PROBLEMS
-from gesta.apis.native.models import BustModel, CorrectModel, EventModel, FundsModel, RowModel, TransitionModel
+from gesta.apis.native.models import (
+    BustModel,
+    CorrectModel,
+    EventModel,
+    FundsModel,
+    MarketQuoteModel,
+    MarketTradeModel,
+    RowModel,
+    TransitionModel,
+)
 from gesta.ledger.records import Kind, Mode, Severity, Source, Status
 
 Schema = dict[str, Any]
@@ -42,7 +51,16 @@ def _enum(values: type) -> Schema:
 def posted_schemas() -> dict[str, Schema]:
     """The schemas of the models, decimals as text or number with their bounds."""
     _, components = msgspec.json.schema_components(
-        [RowModel, TransitionModel, EventModel, BustModel, CorrectModel, FundsModel],
+        [
+            RowModel,
+            TransitionModel,
+            EventModel,
+            BustModel,
+            CorrectModel,
+            FundsModel,
+            MarketQuoteModel,
+            MarketTradeModel,
+        ],
         ref_template="#/components/schemas/{name}",
     )
     return {name: _decimals(schema) for name, schema in components.items()}
@@ -204,6 +222,13 @@ def _answers() -> dict[str, Schema]:
         "EventList": _object("The events as recorded.", items={"type": "array", "items": ref("Event")}),
         "SummaryRow": row,
         "Funds": _funds(amount),
+        "Market": _market(amount),
+        "MarketList": _object("By name.", items={"type": "array", "items": ref("Market")}),
+        "PushResult": _object(
+            "How many rows were taken, and what was wrong with the first hundred of the others.",
+            **dict.fromkeys(("taken", "conflicts", "invalid"), count),
+            results={"type": "array", "items": ref("RowResult")},
+        ),
         "Summary": _object("The groups.", items={"type": "array", "items": ref("SummaryRow")}),
         "Problem": _problem(counts),
     }
@@ -237,6 +262,31 @@ def _funds(amount: Schema) -> Schema:
     )
 
 
+def _market(amount: Schema) -> Schema:
+    maybe: Schema = {"anyOf": [amount, {"type": "null"}]}
+    flag: Schema = {"type": "boolean"}
+    prices = ("bid", "ask", "bid_size", "ask_size", "last", "last_size", "open", "high", "low", "previous_close")
+    market = _object(
+        "One instrument's market. `open` to `volume` are of the session; `source` is the feed; `is_stale` says that it "
+        "has ended, is silent, or that the newest quote is crossed.",
+        instrument={"type": "string"},
+        **dict.fromkeys(("tick_size", "lot_size", "point_value"), amount),
+        currency={"type": "string"},
+        **dict.fromkeys(prices, maybe),
+        last_aggressor={"enum": ["buy", "sell", None]},
+        time=_MAYBE_MOMENT,
+        received_at=_MAYBE_MOMENT,
+        volume=amount,
+        source={"type": "string"},
+        **dict.fromkeys(("is_simulated", "is_open", "is_stale", "is_crossed"), flag),
+        gaps={"type": "integer", "minimum": 0},
+    )
+    # A name that `_object` takes for itself.
+    market["properties"]["description"] = {"type": "string"}
+    market["required"].append("description")
+    return market
+
+
 def _problem(counts: Mapping[str, Schema]) -> Schema:
     schema = _object(
         "RFC 9457 problem details. `type` is `/problems/` and one of the codes of the dialect's page.",
@@ -256,6 +306,7 @@ def _problem(counts: Mapping[str, Schema]) -> Schema:
         "allowed": {"type": "array", "items": _enum(Status)},
         "retry_after_s": {"type": "number"},
         "results": {"type": "array", "items": ref("RowResult")},
+        "taken": counts["recorded"],
         **counts,
     }
     return schema

@@ -193,7 +193,7 @@ class MarketDesk:
 
         return take
 
-    async def push(self, rows: Sequence[Pushed], *, restart: bool = False) -> list[CallerError | None]:
+    async def push(self, rows: Sequence[Pushed], *, restart: frozenset[str] = frozenset()) -> list[CallerError | None]:
         """See `face.Market.push`."""
         outcomes: list[CallerError | None] = []
         restarted: set[str] = set()
@@ -202,7 +202,7 @@ class MarketDesk:
             try:
                 data = pushing.data_of(row, self._catalog, received_at_us)
                 book = self._pushed_book(data.instrument)
-                if restart and data.instrument not in restarted:
+                if row.instrument in restart and data.instrument not in restarted:
                     restarted.add(data.instrument)
                     book.forget(self._bars_kept)
                 self._push.push(data)

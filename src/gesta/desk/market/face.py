@@ -133,9 +133,9 @@ class Market(Protocol):
         """Drive the instruments of `feed`. Another feed that drove one of them stops driving it: a gap."""
         ...
 
-    async def push(self, rows: Sequence[Pushed], *, restart: bool = False) -> list[CallerError | None]:
+    async def push(self, rows: Sequence[Pushed], *, restart: frozenset[str] = frozenset()) -> list[CallerError | None]:
         """Take data from outside, in order. One outcome per row: None if it was taken, else why not: InvalidInput for
         a name or number that is wrong, Conflict where a recording or an exchange drives the instrument. A simulated
-        feed gives way. With `restart`, what was known of each instrument of these rows is forgotten first, so that a
-        recording can begin anew."""
+        feed gives way. What was known of an instrument that a name in `restart` (as the rows spell it) stands for is
+        forgotten before its first row, so that a recording can begin anew."""
         ...

@@ -10,14 +10,19 @@ from gesta.trading.catalog import Catalog
 from gesta.trading.instruments import Instrument
 from gesta.trading.market import MarketData, Quote, Trade
 
+# Data from the future would make everything that follows it stale; clocks differ, but not by more than this.
+AHEAD_US = 24 * 3600 * 1_000_000
+
 
 def data_of(row: Pushed, catalog: Catalog, received_at_us: int) -> MarketData:
     """The row in ticks and lots; its name is resolved at its own time, else at the moment it was received.
 
     Raises InvalidInput naming the field for an unknown instrument, a price that is off tick or not positive, a size
-    that is negative or no multiple of the lot.
+    that is negative or no multiple of the lot, a time more than a day ahead.
     """
     at_us = received_at_us if row.time_us is None else row.time_us
+    if not 0 <= at_us <= received_at_us + AHEAD_US:
+        raise InvalidInput("`time` is more than a day ahead of now, or before 1970.", field="time")
     instrument = catalog.resolve(row.instrument, at_us)
     if isinstance(row, PushedQuote):
         bid_size = _lots(instrument, row.bid_size, "bid_size")
@@ -51,4 +56,4 @@ def _ticks(instrument: Instrument, price: Decimal | None, field: str) -> int:
 
 
 def _lots(instrument: Instrument, size: Decimal, field: str) -> int:
-    return 0 if size == 0 else instrument.lots(size, field)
+    return 0 if size.is_finite() and size == 0 else instrument.lots(size, field)

@@ -97,7 +97,7 @@ def read(lines: Iterable[bytes], resolve: Resolve, tally: Tally, *, source: str 
                 continue
             local_ns, message = decoded
             is_perpetual = message.T is not None if type(message) is _BookTicker else message.X is not None  # type: ignore[union-attr]
-            at_us = local_ns // 1000 if not is_perpetual else message.T * 1000  # type: ignore[operator]
+            at_us = _exchange_us(message.T) if is_perpetual else local_ns // 1000
             stand = stands.get((message.s, is_perpetual)) or stand_of(message.s, is_perpetual, at_us)
             ticks, lots = stand.ticks, stand.lots
             data: MarketData
@@ -126,6 +126,12 @@ def read(lines: Iterable[bytes], resolve: Resolve, tally: Tally, *, source: str 
             continue
         tally.taken += 1
         yield data
+
+
+def _exchange_us(at_ms: int | None) -> int:
+    if at_ms is None or not _OLDEST_NS <= at_ms * 1_000_000 < _NEWEST_NS:
+        raise InvalidInput("`T` is not in milliseconds since 1970.")
+    return at_ms * 1000
 
 
 def _decoded(line: bytes) -> tuple[int, _BookTicker | _Trade] | None:
