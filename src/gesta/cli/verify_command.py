@@ -8,10 +8,14 @@ from rich.table import Table
 
 from gesta.app.build import open_core
 from gesta.app.settings import Settings
+from gesta.app.trading_stack import catalog_of
 from gesta.cli.common import ConfigOption, DatabaseOption, err, is_terminal, out, run, settings_of
-from gesta.kernel.errors import InvalidInput
+from gesta.desk.trading.verify import Report as TradingReport
+from gesta.desk.trading.verify import verify as recount_trading
+from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.ledger.verify import Report
 from gesta.ledger.verify import verify as recount
+from gesta.trading.instruments import Instrument
 
 DIFFERS = 1
 
@@ -21,37 +25,53 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(config: ConfigOption = None, database: DatabaseOption = None) -> None:
-    """Recount every total, sum and feed position in one snapshot and compare them with what is stored. Harmless while
-    the server runs. Exit code 1 when something differs."""
+    """Recount every total, sum, feed position and trading position and compare them with what is stored. Harmless
+    while the server runs. Exit code 1 when something differs."""
     settings = settings_of(config, database)
     if not settings.database.is_postgres and not settings.database.sqlite_path.exists():
         raise InvalidInput(
             f"There is no database at {settings.database.sqlite_path}; give --database or --config.", where="arguments"
         )
-    report = run(_verify(settings))
-    show(report)
-    if report.faults:
+    report, trading = run(_verify(settings))
+    show(report, trading)
+    if report.faults or trading.faults:
         raise typer.Exit(DIFFERS)
 
 
-async def _verify(settings: Settings) -> Report:
+async def _verify(settings: Settings) -> tuple[Report, TradingReport]:
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} executions recounted"))
+    catalog = catalog_of(settings.trading)
+
+    def instrument_of(name: str) -> Instrument:
+        found = catalog.get(name)
+        if found is None:
+            raise NotFound(
+                f"There are positions in {name}, which is no known instrument: name the file that describes it in "
+                "`trading.instruments`.",
+                what="instrument",
+            )
+        return found
+
     async with open_core(settings) as core:
         with Progress(*columns, console=err, transient=True, disable=not is_terminal()) as progress:
             task = progress.add_task("Recounting", total=None)
-            return await recount(core.database, lambda done: progress.update(task, completed=done))
+            ledger = await recount(core.database, lambda done: progress.update(task, completed=done))
+        return ledger, await recount_trading(core.database, instrument_of)
 
 
-def show(report: Report) -> None:
+def show(report: Report, trading: TradingReport) -> None:
     """What was compared, then what differs."""
     table = Table("compared", "", box=None, show_header=False)
     table.columns[1].justify = "right"
     for name in ("organizations", "executions", "events", "counters", "days", "references"):
         table.add_row(name, f"{getattr(report, name):,}")
+    for name in ("positions", "funds"):
+        table.add_row(name, f"{getattr(trading, name):,}")
     out.print(table)
-    for fault in report.faults:
+    faults = [*report.faults, *trading.faults]
+    for fault in faults:
         out.print(f"DIFFERS  {fault}", markup=False)
-    if report.faults:
-        out.print(f"{len(report.faults)} differences; the rows are right, what is kept beside them is not.")
+    if faults:
+        out.print(f"{len(faults)} differences; the rows are right, what is kept beside them is not.")
     else:
         out.print("Everything agrees.")
