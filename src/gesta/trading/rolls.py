@@ -21,6 +21,7 @@ DEFAULT_ROLL_DAYS: Final = 8
 
 _DAY: Final = timedelta(days=1)
 _JUNETEENTH_SINCE: Final = 2022
+_FIRST_YEAR: Final = 2000
 _LAST_YEAR: Final = 2099
 
 
@@ -86,7 +87,7 @@ def roll_date(cycle: Cycle, contract: Contract, roll_days: int | None = None) ->
 def front_month(root: str, cycle: Cycle, at: date, *, position: int = 1, roll_days: int | None = None) -> Contract:
     """The contract that the market trades on that day; `position` 2 is the one that it will roll into, and so on.
 
-    Raises ValueError where none is left: names have two digits, so the table ends with 2099.
+    Raises ValueError where there is none: the years of names have two digits, which stand for 2000 to 2099.
     """
     for contract in _active(root, cycle, at):
         if at < roll_date(cycle, contract, roll_days):
@@ -138,7 +139,8 @@ def is_business_day(day: date) -> bool:
 
 
 def _active(root: str, cycle: Cycle, at: date) -> Iterator[Contract]:
-    for index in range(at.year * 12 + at.month - 1, (_LAST_YEAR + 1) * 12):
+    first = at.year * 12 + at.month - 1 if at.year >= _FIRST_YEAR else (_LAST_YEAR + 1) * 12
+    for index in range(first, (_LAST_YEAR + 1) * 12):
         year, month = divmod(index, 12)
         if MONTH_CODES[month] in cycle.active:
             yield Contract(root, year, month + 1)
