@@ -64,7 +64,7 @@ class Catalog:
         text = _checked(name)
         if (known := self._by_name.get(text)) is not None:
             return known
-        at = to_datetime(min(max(at_us, MIN_US), MAX_US)).date()
+        at = _date(at_us)
         contract = parse_contract(text, at.year)
         if contract is not None and (found := self._dated(contract)) is not None:
             return found
@@ -75,7 +75,7 @@ class Catalog:
             return pair
         if contract is not None and contract.root in FUTURES:
             _refuse_month(FUTURES[contract.root], contract)
-        self._refuse(text, contract.root if contract else text.partition(" ")[0], at)
+        self._refuse(text, contract.root if contract else text.partition(" ")[0], at_us)
 
     def get(self, resolved_name: str) -> Instrument | None:
         """The instrument of a name as `resolve` gave it, expired ones included; None for any other text."""
@@ -135,9 +135,9 @@ class Catalog:
             raise InvalidInput(f"{error}.", field="instrument") from None
         return self._dated(contract)
 
-    def _refuse(self, text: str, root: str, at: date) -> NoReturn:
-        """Say which known name is alike, spelled the way the caller's is."""
-        if root in FUTURES and (front := self._front(Continuous(root), at, root)) is not None:
+    def _refuse(self, text: str, root: str, at_us: int) -> NoReturn:
+        """Say which known name is alike, spelled the way the caller's is, or else as it is printed."""
+        if root in FUTURES and (front := self._front(Continuous(root), _date(at_us), root)) is not None:
             raise InvalidInput(
                 f"{text.removeprefix(root).strip()!r} is no month of {root}. Did you mean `{front.name}`? {_FORMS}",
                 field="instrument",
@@ -146,12 +146,20 @@ class Catalog:
         alike = _nearest(root, self._roots)
         if alike is None:
             raise InvalidInput(f"No instrument is called {text!r}. {_FORMS}", field="instrument")
-        meant = alike if "-" in alike else text.replace(root, alike, 1)
+        meant = alike if alike in self._by_name else text.replace(root, alike, 1)
+        try:
+            self.resolve(meant, at_us)
+        except InvalidInput as error:
+            meant = error.details.get("did_you_mean", alike)
         raise InvalidInput(
             f"No instrument is called {text!r}. Did you mean `{meant}`? {_FORMS}",
             field="instrument",
             did_you_mean=meant,
         )
+
+
+def _date(at_us: int) -> date:
+    return to_datetime(min(max(at_us, MIN_US), MAX_US)).date()
 
 
 def load_instruments(text: str) -> list[Instrument]:
@@ -253,9 +261,14 @@ def _refuse_month(specification: Specification, contract: Contract) -> NoReturn:
 
 
 def _nearest(text: str, known: Sequence[str]) -> str | None:
+    """The likest, if it is no more than a letter longer or shorter: `AAPL` is no misspelled `PL`."""
+    text = compact(text)
     best, score = None, 0.0
     for candidate in known:
-        likeness = SequenceMatcher(None, text, candidate).ratio()
+        letters = compact(candidate)
+        if abs(len(letters) - len(text)) > 1:
+            continue
+        likeness = SequenceMatcher(None, text, letters).ratio()
         if likeness > score:
             best, score = candidate, likeness
     return best if score >= _LIKE else None
