@@ -121,7 +121,8 @@ def cli_markdown() -> str:
 
 def _command(name: str, command: Any) -> Iterator[str]:
     children = getattr(command, "commands", {})
-    if not children:
+    # A group that does something by itself is a command, too.
+    if not children or getattr(command, "invoke_without_command", False):
         yield f"\n## `{name}`\n\n{_one_line(command.help)}\n"
         rows = [_parameter(each) for each in command.params if not getattr(each, "hidden", False)]
         if rows:

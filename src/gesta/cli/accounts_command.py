@@ -68,7 +68,7 @@ def set_funds(
         typer.Option(
             "--cash",
             envvar="GESTA_ACCOUNTS_CASH",
-            help="Paper money to start from.",
+            help="Paper money in the currency of the account, from now on.",
             parser=number,
             metavar="AMOUNT",
             show_default="unchanged",

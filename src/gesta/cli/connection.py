@@ -32,7 +32,9 @@ UrlOption = Annotated[
 ]
 TokenOption = Annotated[
     str | None,
-    typer.Option("--token", envvar="GESTA_TOKEN", help="A bearer token; trading takes scope trade.", show_default=""),
+    typer.Option(
+        "--token", envvar="GESTA_TOKEN", help="A bearer token; trading takes scope trade.", show_default="required"
+    ),
 ]
 AccountOption = Annotated[
     str | None, typer.Option("--account", "-a", envvar="GESTA_ACCOUNT", help="Account.", show_default="the only one")

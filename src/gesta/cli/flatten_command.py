@@ -35,7 +35,9 @@ def flatten(
     account: AccountOption = None,
     instrument: Annotated[
         str | None,
-        typer.Option("--instrument", "-i", envvar="GESTA_INSTRUMENT", help="Only this one.", show_default="every one"),
+        typer.Option(
+            "--instrument", "-i", envvar="GESTA_FLATTEN_INSTRUMENT", help="Only this one.", show_default="every one"
+        ),
     ] = None,
     everything: Annotated[
         bool, typer.Option("--everything", envvar="GESTA_FLATTEN_EVERYTHING", help="Every account.")

@@ -48,12 +48,10 @@ def _price(flag: str, variable: str, meaning: str) -> Any:
     return typer.Option(flag, envvar=variable, help=meaning, parser=number, metavar="P", show_default="none")
 
 
-InstrumentArgument = Annotated[
-    str, typer.Argument(metavar="INSTRUMENT", help="ES, ES1!, ESZ6, 'ES 12-26', BTC-USDT …", envvar="GESTA_INSTRUMENT")
-]
+InstrumentArgument = Annotated[str, typer.Argument(metavar="INSTRUMENT", help="ES, ES1!, ESZ6, 'ES 12-26', BTC-USDT …")]
 QuantityArgument = Annotated[
     Decimal,
-    typer.Argument(metavar="QUANTITY", help="How many.", envvar="GESTA_ORDER_QUANTITY", parser=number),
+    typer.Argument(metavar="QUANTITY", help="How many.", parser=number),
 ]
 IdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The order: its id, the beginning of it, or the client's own.")

@@ -86,9 +86,9 @@ class AsyncTrading:
         return await self._do(calls.order(account, order_id))
 
     async def orders(
-        self, account: str, *, working: bool | None = None, limit: int | None = None
+        self, account: str, *, working: bool = False, limit: int | None = None
     ) -> AsyncIterator[dict[str, Any]]:
-        """Orders, newest first, page after page: all, those that work, or those that are over."""
+        """Orders, newest first, page after page: all of them, or those that work."""
         cursor: str | None = None
         left = limit
         while left is None or left > 0:
@@ -124,7 +124,8 @@ class AsyncTrading:
         return await self._do(calls.positions(account))
 
     async def flatten(self, account: str | None = None, *, instrument: str | None = None) -> dict[str, Any]:
-        """Cancel what works, then close what is open: of one account or of all, of one instrument or of every one."""
+        """Cancel what works, then close what is open: of one account or of all, of one instrument or of every one.
+        The answer has `orderIds`, what closes, and `closedPositions` as they stood."""
         return await self._do(calls.flatten(account, instrument))
 
     # -- what the venue takes back

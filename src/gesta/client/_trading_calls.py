@@ -213,8 +213,8 @@ def order(account: str, order_id: str) -> Ask[dict[str, Any]]:
     return Ask(_get(_order(account, order_id)), exact)
 
 
-def orders(account: str, *, working: bool | None, limit: int, cursor: str | None) -> Ask[dict[str, Any]]:
-    return Ask(_get(_account(account, "/orders"), working=working, limit=limit, cursor=cursor), exact)
+def orders(account: str, *, working: bool, limit: int, cursor: str | None) -> Ask[dict[str, Any]]:
+    return Ask(_get(_account(account, "/orders"), working=working or None, limit=limit, cursor=cursor), exact)
 
 
 def lifecycle(account: str, order_id: str, limit: int) -> Ask[list[dict[str, Any]]]:
@@ -244,8 +244,7 @@ def positions(account: str | None) -> Ask[list[dict[str, Any]]]:
 
 
 def flatten(account: str | None, instrument: str | None) -> Ask[dict[str, Any]]:
-    path = "/v1/api/positions/flatten" if account is None else _account(account, "/positions/flatten")
-    return Ask(_send(path, {"instrument": instrument}), exact)
+    return Ask(_send("/v1/api/positions/flatten", {"account": account, "instrument": instrument}), exact)
 
 
 # -- what the venue takes back

@@ -134,7 +134,7 @@ def test_the_rest_of_the_questions() -> None:
         ("GET", "/v1/api/positions", None),
         ("GET", "/v1/api/accounts/Sim101/positions", None),
         ("POST", "/v1/api/positions/flatten", {}),
-        ("POST", "/v1/api/accounts/Sim101/positions/flatten", {"instrument": "ES"}),
+        ("POST", "/v1/api/positions/flatten", {"account": "Sim101", "instrument": "ES"}),
         ("POST", "/ledger/executions/f/bust", {"reason": "r"}),
         ("POST", "/ledger/executions/f/correct", {"reason": "r", "price": "1.5"}),
         (
