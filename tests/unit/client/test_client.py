@@ -33,10 +33,11 @@ from tests.unit.client.doubles import Scripted, problem, results
 
 def test_exports_are_these() -> None:
     assert sorted(gesta.client.__all__) == [
-        *("ApiError", "AsyncExecutions", "AsyncGesta", "AsyncTrading", "BadRequest", "ClientError", "Conflict"),
-        *("Executions", "Forbidden", "Gesta", "IngestReport", "NotConfigured", "NotFound", "OrderTerms"),
-        *("ProtocolError", "RateLimited", "Retry", "RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading"),
-        *("Unauthenticated", "Unavailable", "Unreachable"),
+        *("ApiError", "AsyncExecutions", "AsyncGesta", "AsyncMarket", "AsyncTrading", "BadRequest"),
+        *("ClientError", "Conflict", "Executions", "Forbidden", "Gesta", "IngestReport", "Market"),
+        *("NotConfigured", "NotFound", "OrderTerms", "ProtocolError", "PushReport", "RateLimited", "Retry"),
+        *("RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading", "Unauthenticated", "Unavailable"),
+        *("Unreachable"),
     ]
 
 
