@@ -232,6 +232,15 @@ RULES: dict[Key, Rule] = {
     ("native", "POST", "/ledger/executions/{id:path}/correct"): posts(
         "/ledger/executions/{id}/correct", '{"reason": "x", "price": "1"}', "{"
     ),
+    # The market is the server's own and everybody's: there is nothing of an organization in it.
+    ("native", "GET", "/ledger/market"): rule("/ledger/market", means="market"),
+    ("native", "GET", "/ledger/market/{instrument:path}"): rule("/ledger/market/ES", means="market"),
+    ("native", "POST", "/ledger/market/data"): posts(
+        "/ledger/market/data",
+        '{"instrument": "BTC-USDT", "bid": "1", "ask": "2", "bid_size": "1", "ask_size": "1"}',
+        "[[",
+        means="market",
+    ),
     ("native", "GET", "/ledger/accounts/{name:path}/funds"): rule("/ledger/accounts/{account}/funds"),
     ("native", "PATCH", "/ledger/accounts/{name:path}/funds"): posts(
         "/ledger/accounts/{account}/funds", '{"cash": "1"}', "[["

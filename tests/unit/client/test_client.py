@@ -37,7 +37,7 @@ def test_exports_are_these() -> None:
         *("ClientError", "Conflict", "Executions", "Forbidden", "Gesta", "IngestReport", "Market"),
         *("NotConfigured", "NotFound", "OrderTerms", "ProtocolError", "PushReport", "RateLimited", "Retry"),
         *("RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading", "Unauthenticated", "Unavailable"),
-        *("Unreachable"),
+        "Unreachable",
     ]
 
 

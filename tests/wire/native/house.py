@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from gesta.access.model import Account, AccountType, Environment, Principal, Scope
 from gesta.apis.common.services import Decoded, Limits, Services
 from gesta.apis.native.routes import build
+from gesta.desk.market.desk import MarketDesk
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
 from gesta.kernel.errors import InvalidInput, Unauthenticated
@@ -21,6 +22,7 @@ from gesta.ledger.records import NewExecution, RunDetail, Source, Status
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
+from gesta.trading.catalog import Catalog
 
 MINE = "gst_mine"
 RIVAL = "gst_rival"
@@ -95,6 +97,7 @@ class House:
             ids=SeededIds(),
             limits=limits,
             vendor_codecs={"toy": toy_codec},
+            market=MarketDesk(Catalog(), self.clock),
         )
         self.access.bearers[MINE] = principal(1, credential_id=1)
         self.access.bearers[RIVAL] = principal(2, credential_id=2)

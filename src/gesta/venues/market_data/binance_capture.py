@@ -54,11 +54,10 @@ class _Any(msgspec.Struct):
     """Enough of any message to tell what it is."""
 
     stream: str = ""
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = msgspec.Raw()
     e: str = ""
-    u: int | None = None
-    b: msgspec.Raw | None = None
-    B: msgspec.Raw | None = None
+    b: msgspec.Raw = msgspec.Raw()
+    B: msgspec.Raw = msgspec.Raw()
 
 
 _quote_line = msgspec.json.Decoder(_QuoteLine)
@@ -165,12 +164,11 @@ def _decoded(line: bytes) -> tuple[int, _BookTicker | _Trade] | None:
 def _other(text: bytes) -> _BookTicker | _Trade | None:
     """A message without its envelope, or one of a stream whose name says nothing here."""
     known = _any.decode(text)
-    if known.data is not None:
-        text = bytes(known.data)
-        known = _any.decode(text)
+    if inner := bytes(known.data):
+        text, known = inner, _any.decode(inner)
     if known.e == "trade":
         return _trade.decode(text)
-    if known.e == "bookTicker" or (not known.e and known.B is not None and known.b is not None):
+    if known.e == "bookTicker" or (not known.e and bytes(known.B) and bytes(known.b)):
         return _book_ticker.decode(text)
     return None
 

@@ -19,7 +19,7 @@ def test_problems() -> None:
 
 
 @pytest.mark.parametrize(
-    "table", [params.LIST, params.EVENTS, params.STREAM, params.SUMMARY, params.EXPORT, params.FUNDS]
+    "table", [params.LIST, params.EVENTS, params.STREAM, params.SUMMARY, params.EXPORT, params.FUNDS, params.PUSH]
 )
 def test_parameters(table: dict[str, params.Param]) -> None:
     for name in table:
@@ -31,7 +31,8 @@ def test_parameters(table: dict[str, params.Param]) -> None:
     [
         *(models.RowModel, models.FillModel, models.ExecutorModel, models.RunModel),
         *(models.CorrelationModel, models.EventModel, models.TransitionModel),
-        *(models.BustModel, models.CorrectModel, models.FundsModel),
+        *(models.BustModel, models.CorrectModel, models.FundsModel, models.MarketQuoteModel),
+        models.MarketTradeModel,
     ],
 )
 def test_fields(model: type[msgspec.Struct]) -> None:
