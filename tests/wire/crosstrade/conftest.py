@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,6 +23,7 @@ from gesta.ledger.records import AppendResult, NewEvent, Status, Transition
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
+from tests.wire.crosstrade.trading_house import TradingHouse, trading_house
 
 TOKEN = "gst_mine"
 RIVAL_TOKEN = "gst_rival"
@@ -130,3 +132,18 @@ def bind(house: House) -> Any:
         house.access.bearers[TOKEN] = msgspec.structs.replace(house.owner, **fields)
 
     return change
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[TradingHouse]:
+    """A whole server that trades."""
+    async with trading_house(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+async def trader(desk: TradingHouse) -> AsyncIterator[httpx.AsyncClient]:
+    """A caller that may trade on Sim101 and Apex-7, with ES quoted 5804.25 / 5804.50."""
+    await desk.quote("5804.25", "5804.50")
+    async with desk.client() as made:
+        yield made

@@ -87,8 +87,8 @@ async def test_rpc_of_both_pages(house: Any, example: dict[str, Any]) -> None:
     ("path", "status"),
     [
         ("/v1/api/accounts/Sim101/executions?lookbackTime=abc", 400),
-        ("/v1/api/accounts/Nobody/executions", 404),
-        ("/v1/api/accounts/Sim101/executions/exec_a1b2c3", 404),
+        ("/v1/api/accounts/Nobody/executions", 400),
+        ("/v1/api/accounts/Sim101/executions/exec_a1b2c3", 400),
     ],
 )
 async def test_a_refusal_is_both_contracts_in_one(client: httpx.AsyncClient, path: str, status: int) -> None:

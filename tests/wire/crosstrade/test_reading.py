@@ -117,7 +117,7 @@ async def test_the_same_id_in_two_accounts_is_two_executions(house: Any, client:
 async def test_an_execution_is_found_in_its_own_account_only(house: Any, client: httpx.AsyncClient) -> None:
     await house.post(house.fill("a"))
     reply = await client.get("/v1/api/accounts/Apex-7/executions/a")
-    assert (reply.status_code, reply.json()["error"]) == (404, "invalid_execution")
+    assert (reply.status_code, reply.json()["error"]) == (400, "invalid_execution")
 
 
 async def test_a_busted_fill_is_neither_listed_nor_found(house: Any, client: httpx.AsyncClient) -> None:
@@ -125,7 +125,7 @@ async def test_a_busted_fill_is_neither_listed_nor_found(house: Any, client: htt
     await house.bust("busted")
     assert ids(await client.get(LIST)) == ["kept"]
     assert ids(await client.get(LIST, params={"limit": "10"})) == ["kept"]
-    assert (await client.get(f"{LIST}/busted")).status_code == 404
+    assert (await client.get(f"{LIST}/busted")).status_code == 400
 
 
 async def test_executions_of_an_order(house: Any, client: httpx.AsyncClient) -> None:
@@ -157,7 +157,7 @@ async def test_a_bound_credential_reaches_its_account_only(house: Any, client: h
     bind(account=await house.access.account(1, "Apex-7", AccountType.TRADING))
     assert ids(await client.get("/v1/api/accounts/Apex-7/executions")) == ["mine"]
     for path in (LIST, f"{LIST}/other", f"{LIST}/mine", "/v1/api/accounts/Sim101/orders/x/executions"):
-        assert (await client.get(path)).status_code == 404
+        assert (await client.get(path)).status_code == 400
 
 
 async def test_another_organization_finds_nothing(house: Any, client: httpx.AsyncClient) -> None:
@@ -165,9 +165,9 @@ async def test_another_organization_finds_nothing(house: Any, client: httpx.Asyn
     headers = {"Authorization": "Bearer gst_rival"}
     for path in (LIST, f"{LIST}/a", "/v1/api/accounts/Sim101/orders/o/executions"):
         reply = await client.get(path, headers=headers)
-        assert (reply.status_code, reply.json()["error"]) == (404, "invalid_account")
+        assert (reply.status_code, reply.json()["error"]) == (400, "invalid_account")
     reply = await client.get("/v1/api/accounts/Rival1/executions/a", headers=headers)
-    assert reply.status_code == 404
+    assert reply.status_code == 400
 
 
 async def test_a_credential_without_the_read_scope_is_refused(client: httpx.AsyncClient, bind: Any) -> None:

@@ -120,8 +120,8 @@ async def test_a_token_given_twice_is_refused(house: Any) -> None:
         (f"{LIST}/..%2F..%2Faccounts", "invalid_execution"),
     ],
 )
-async def test_what_is_not_there_is_a_404(client: httpx.AsyncClient, path: str, error: str) -> None:
-    refused(await client.get(path), 404, error)
+async def test_what_is_not_there_is_a_400(client: httpx.AsyncClient, path: str, error: str) -> None:
+    refused(await client.get(path), 400, error)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Encode the results with `encode_reply`.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any, Final
 
 from gesta.access.model import Account
@@ -127,7 +128,9 @@ def _price(instrument: Instrument, ticks: int | None) -> Any:
 
 
 def position_object(view: PositionView) -> dict[str, Any]:
-    """One position (§2.2). `marketPrice` and `unrealizedProfitLoss` are null while the instrument has no data."""
+    """One position (§2.2). While the instrument has no data `marketPrice` is null, and `unrealizedProfitLoss` too
+    unless nothing is open."""
+    unrealized = view.unrealized if view.position.lots else Decimal(0)
     return {
         "type": NINJATRADER_POSITION,
         "account": view.account.name,
@@ -137,7 +140,7 @@ def position_object(view: PositionView) -> dict[str, Any]:
         "quantity": whole(view.quantity),
         "averagePrice": float(view.average_price),
         "marketPrice": None if view.market_price is None else double(view.market_price),
-        "unrealizedProfitLoss": None if view.unrealized is None else float(view.unrealized),
+        "unrealizedProfitLoss": None if unrealized is None else float(unrealized),
         "tag": None,
     }
 

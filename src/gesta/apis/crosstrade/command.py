@@ -114,11 +114,11 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
             meant = _meant(name, known)
             if meant is not None:
                 raise InvalidInput(
-                    f"There is no argument {name[:64]!r} here; did you mean `{meant}`?", field=name, did_you_mean=meant
+                    f"There is no argument {name[:64]!r} here; did you mean `{meant}`?", did_you_mean=meant
                 )
             if self.unknown == "refused" or _plain(name) in _NOT_HERE:
                 has = ", ".join(f"`{each}`" for each in known) or "none"
-                raise InvalidInput(f"There is no argument {name[:64]!r} here; there is {has}", field=name)
+                raise InvalidInput(f"There is no argument {name[:64]!r} here; there is {has}")
 
 
 def _plain(name: str) -> str:

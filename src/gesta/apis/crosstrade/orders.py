@@ -216,7 +216,8 @@ async def get_order_lifecycle(call: Call) -> dict[str, Any]:
 
 
 def _note_event(note: OrderNote, view: OrderView, *, raw: bool) -> dict[str, Any]:
-    state = ORDER_STATE.get(OrderState(note.state)) if note.state in set(OrderState) else None
+    # What was asked has no state yet (§1.4).
+    state = None if note.source == "api" else ORDER_STATE.get(_STATES.get(note.state, OrderState.UNKNOWN))
     event = {
         "timestamp": format_ms(note.at_us),
         "epoch": float(note.at_us // 1000),
@@ -229,6 +230,7 @@ def _note_event(note: OrderNote, view: OrderView, *, raw: bool) -> dict[str, Any
     return {**event, "raw": note.data} if raw else event
 
 
+_STATES: Final = {state.value: state for state in OrderState}
 _SOURCE: Final = {"api": "api_received", "venue": "order_update"}
 
 
