@@ -6,7 +6,7 @@ answer; the epoch makes it impossible for a process that has been replaced.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -25,17 +25,21 @@ from gesta.desk.trading.rows import (
 from gesta.desk.trading.state import Funds
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import ServerError, Unavailable
+from gesta.kernel.times import MIN_US
 from gesta.ledger import appending, changing
 from gesta.ledger.codes import REFERENCE_CODE
 from gesta.ledger.records import AppendResult, Execution, Outcome
 from gesta.ledger.rows import ROW_COLUMNS, execution_of
-from gesta.storage.program import Fetch, Many, Program, Statement, load
+from gesta.storage.program import Fetch, Many, Program, Row, Statement, load
 from gesta.trading.orders import Order
 from gesta.trading.positions import Position
 
 MIGRATIONS = ("trading", "gesta.desk.trading.migrations")
 
-SQL: dict[str, Statement] = load("gesta.desk.trading.sql", "trading.sql", {"row": ROW_COLUMNS})
+_COLUMNS = ", ".join(f"x.{name.strip()}" for name in ROW_COLUMNS.split(","))
+SQL: dict[str, Statement] = load("gesta.desk.trading.sql", "trading.sql", {"columns": _COLUMNS})
+
+FILLS_PAGE = 2000
 
 
 class Superseded(Unavailable):
@@ -62,7 +66,7 @@ def take() -> Program[Loaded]:
     taken = yield Fetch(SQL["lease.take"])
     batches = yield Fetch(SQL["lease.batches"])
     orders = yield Fetch(SQL["order.working"])
-    numbers = yield Fetch(SQL["order.numbers"])
+    newest = yield Fetch(SQL["order.newest"])
     positions = yield Fetch(SQL["position.all"])
     funds = yield Fetch(SQL["funds.all"])
     return Loaded(
@@ -71,8 +75,8 @@ def take() -> Program[Loaded]:
         positions=[position_of(row) for row in positions],
         funds=[funds_of(row) for row in funds],
         batches={row[0]: row[1] for row in batches},
-        numbers=numbers[0][0],
-        notes=numbers[0][1],
+        numbers=newest[0][0],
+        notes=max((row[2] for row in batches), default=0),
     )
 
 
@@ -111,7 +115,8 @@ def commit(
         yield Many(SQL["position.put"], rows)
     if batch.funds:
         yield Many(SQL["funds.put"], [funds_row(funds) for _, funds in sorted(batch.funds.items())])
-    yield Fetch(SQL["lease.advance"], (organization, epoch, batch.number))
+    last_note = batch.notes[-1].note if batch.notes else 0
+    yield Fetch(SQL["lease.advance"], (organization, epoch, batch.number, last_note))
     reach("trading.commit.rows")
     return seq, results
 
@@ -159,6 +164,20 @@ def funds(account: int) -> Program[list[Funds]]:
 
 def fills(organization: int, account: int, instrument: str) -> Program[list[Execution]]:
     """Every fill of this venue for an account in an instrument, busted ones too, in the order of recording."""
+    found: list[tuple[int, Execution]] = []
+    yield from each_fill(organization, account, instrument, lambda row: found.append((row[0], execution_of(row))))
+    return [execution for _, execution in sorted(found, key=lambda each: each[0])]
+
+
+def each_fill(organization: int, account: int, instrument: str, take: Callable[[Row], object]) -> Program[None]:
+    """Give `take` the row (ROW_COLUMNS) of each of those fills, in event-time order."""
     reference = REFERENCE_CODE["instrument"]
-    rows = yield Fetch(SQL["fills.of"], (organization, reference, instrument, account, ORIGIN))
-    return [execution_of(row) for row in rows]
+    after = (MIN_US - 1, 0)
+    while True:
+        parameters = (organization, reference, instrument, account, ORIGIN, *after, FILLS_PAGE)
+        rows = yield Fetch(SQL["fills.page"], parameters)
+        for row in rows:
+            take(row[1:])
+        if len(rows) < FILLS_PAGE:
+            return
+        after = (rows[-1][0], rows[-1][1])

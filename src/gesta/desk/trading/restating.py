@@ -87,14 +87,22 @@ def fold(rows: Sequence[Execution], instrument: Instrument) -> tuple[Position, l
     folded = []
     for row in rows:
         detail = _detail(row)
-        if row.status is not Status.SUCCEEDED:
+        terms = terms_of(row, instrument)
+        if terms is None:
             folded.append(Folded(row, detail, None))
             continue
-        change = instrument.lots(detail.quantity) * (1 if detail.side is Side.BUY else -1)
-        commission = to_units(detail.commission)
-        position, effect = apply_fill(position, instrument, change, instrument.ticks(detail.price), commission)
+        position, effect = apply_fill(position, instrument, *terms)
         folded.append(Folded(row, detail, effect))
     return position, folded
+
+
+def terms_of(row: Execution, instrument: Instrument) -> tuple[int, int, int] | None:
+    """What `apply_fill` takes of a fill: signed lots, ticks, commission. None of a busted one."""
+    detail = _detail(row)
+    if row.status is not Status.SUCCEEDED:
+        return None
+    lots = instrument.lots(detail.quantity) * (1 if detail.side is Side.BUY else -1)
+    return lots, instrument.ticks(detail.price), to_units(detail.commission)
 
 
 def _put(

@@ -9,10 +9,12 @@ import msgspec
 
 from gesta.desk.trading import journal
 from gesta.desk.trading.journal import SQL
-from gesta.desk.trading.restating import fold
+from gesta.desk.trading.restating import terms_of
 from gesta.desk.trading.rows import funds_of, position_of
-from gesta.storage.program import Database, Fetch, Program
+from gesta.ledger.rows import execution_of
+from gesta.storage.program import Database, Fetch, Program, Row
 from gesta.trading.instruments import Instrument
+from gesta.trading.positions import FLAT, Position, apply_fill
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -37,8 +39,7 @@ def _verify(instrument_of: Callable[[str], Instrument]) -> Program[Report]:
     for account, name, stored in map(position_of, rows):
         report.positions += 1
         instrument = instrument_of(name)
-        fills = yield from journal.fills(organization_of[account, name], account, name)
-        counted, _ = fold(fills, instrument)
+        counted = yield from _counted(organization_of[account, name], account, instrument)
         if counted != stored:
             report.faults.append(f"position of account {account} in {name}: {stored}, its fills give {counted}")
         sums = money[account, instrument.currency]
@@ -57,3 +58,19 @@ def _verify(instrument_of: Callable[[str], Instrument]) -> Program[Report]:
             report.faults.append(f"cash of account {row.account} in {row.currency} is not what its parts add up to")
     report.faults += [f"money of account {account} in {currency} is missing" for account, currency in sorted(money)]
     return report
+
+
+def _counted(organization: int, account: int, instrument: Instrument) -> Program[Position]:
+    """The position that the fills give. Of each only what the fold needs is kept: there may be millions."""
+    found: list[tuple[int, tuple[int, int, int]]] = []
+
+    def take(row: Row) -> None:
+        terms = terms_of(execution_of(row), instrument)
+        if terms is not None:
+            found.append((row[0], terms))
+
+    yield from journal.each_fill(organization, account, instrument.name, take)
+    position = FLAT
+    for _, terms in sorted(found):
+        position, _ = apply_fill(position, instrument, *terms)
+    return position

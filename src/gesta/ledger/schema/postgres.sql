@@ -232,5 +232,6 @@ CREATE TABLE trading_lease (
   organization bigint NOT NULL,
   epoch bigint NOT NULL,
   batch bigint NOT NULL,
+  note bigint NOT NULL,
   CONSTRAINT trading_lease_pkey PRIMARY KEY (organization)
 ) WITH (fillfactor=50);

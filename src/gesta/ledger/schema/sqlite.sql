@@ -201,5 +201,6 @@ CREATE TABLE tallies (
 CREATE TABLE trading_lease (
   organization INTEGER NOT NULL PRIMARY KEY,
   epoch INTEGER NOT NULL,
-  batch INTEGER NOT NULL
+  batch INTEGER NOT NULL,
+  note INTEGER NOT NULL
 ) STRICT;

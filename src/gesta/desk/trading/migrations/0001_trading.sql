@@ -3,11 +3,12 @@
 
 -- Who trades. The row of organization 0 holds the epoch that the newest process has taken; an older process that still
 -- writes is refused by it. The row of an organization holds the number of the last batch that was committed for it, so
--- that one whose commit got no answer can be sent again.
+-- that one whose commit got no answer can be sent again, and the number of the last note that was given out.
 CREATE TABLE trading_lease (
   organization BIGINT NOT NULL PRIMARY KEY,
   epoch BIGINT NOT NULL,
-  batch BIGINT NOT NULL
+  batch BIGINT NOT NULL,
+  note BIGINT NOT NULL
 -- sqlite:
 ) STRICT;
 -- postgres:

@@ -1,6 +1,6 @@
 -- name: lease.take
 -- A new epoch for this process: every older one is refused from now on.
-INSERT INTO trading_lease (organization, epoch, batch) VALUES (0, 1, 0)
+INSERT INTO trading_lease (organization, epoch, batch, note) VALUES (0, 1, 0, 0)
 ON CONFLICT (organization) DO UPDATE SET epoch = trading_lease.epoch + 1 RETURNING epoch
 
 -- name: lease.epoch
@@ -15,11 +15,12 @@ SELECT epoch FROM trading_lease WHERE organization = 0 FOR SHARE
 SELECT batch FROM trading_lease WHERE organization = $1 AND organization > 0
 
 -- name: lease.batches
-SELECT organization, batch FROM trading_lease WHERE organization > 0
+SELECT organization, batch, note FROM trading_lease WHERE organization > 0
 
 -- name: lease.advance
-INSERT INTO trading_lease (organization, epoch, batch) VALUES ($1, $2, $3)
-ON CONFLICT (organization) DO UPDATE SET epoch = excluded.epoch, batch = excluded.batch
+INSERT INTO trading_lease (organization, epoch, batch, note) VALUES ($1, $2, $3, $4)
+ON CONFLICT (organization) DO UPDATE SET epoch = excluded.epoch, batch = excluded.batch,
+  note = CASE WHEN excluded.note > trading_lease.note THEN excluded.note ELSE trading_lease.note END
 
 -- name: order.put
 INSERT INTO orders (number, organization, account, id, client_id, instrument, working, body)
@@ -30,8 +31,8 @@ ON CONFLICT (number) DO UPDATE SET working = excluded.working, body = excluded.b
 -- Everything that is not final, oldest first: what a start loads.
 SELECT body FROM orders WHERE working = 1 ORDER BY number
 
--- name: order.numbers
-SELECT coalesce((SELECT max(number) FROM orders), 0), coalesce((SELECT max(note) FROM order_notes), 0)
+-- name: order.newest
+SELECT coalesce(max(number), 0) FROM orders
 
 -- name: order.by_id
 SELECT body FROM orders WHERE id = $1 AND account = $2
@@ -86,11 +87,12 @@ SELECT account, currency, organization, starting, cash, realized, commission, se
 SELECT account, currency, organization, starting, cash, realized, commission, session, session_cash,
   session_realized, session_commission, max_position FROM funds WHERE account = $1
 
--- name: fills.of
--- The fills of an account in an instrument that this venue made, busted ones too, in the order of recording.
-SELECT @row FROM executions WHERE rid IN (
-  SELECT rid FROM refs WHERE organization = $1 AND key = $2 AND value = $3
-) AND account = $4 AND origin = $5 ORDER BY rid
+-- name: fills.page
+-- A page of the fills of an account in an instrument that this venue made, busted ones too, in event-time order.
+SELECT r.created_at, @columns FROM refs r JOIN executions x ON x.rid = r.rid
+WHERE r.organization = $1 AND r.key = $2 AND r.value = $3 AND (r.created_at, r.rid) > ($6, $7)
+  AND x.account = $4 AND x.origin = $5
+ORDER BY r.created_at, r.rid LIMIT $8
 
 -- name: position.holders
 SELECT account, instrument, organization FROM positions
