@@ -189,6 +189,4 @@ def _utc_us(moment: Moment, zone: str, fold: int) -> int:
     return (moment.wall.replace(tzinfo=UTC) - EPOCH - shift) // timedelta(microseconds=1)
 
 
-_double, _whole = double, whole
-
 __all__ = ["DIALECT", "ORIGIN", "correlation_of", "decode", "encode", "encode_reply", "event_time", "local_time"]
