@@ -9,7 +9,7 @@ from pathlib import Path
 from gesta.access import authentication
 from gesta.apis.b3os import parameters as b3os
 from gesta.apis.common import posted
-from gesta.apis.crosstrade import arguments, reading, stream
+from gesta.apis.crosstrade import arguments, frames, market_pushes, outbox, reading, stream, stream_session
 from gesta.apis.hummingbot import parameters as hummingbot
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
 from gesta.apis.refold import listing, paging
@@ -27,7 +27,14 @@ FIXED: dict[str, float] = {
     "line of an NDJSON stream, which has no end of its own": bodies.MAX_LINE_BYTES,
     "events posted at once": routes.MAX_NOTES,
     "nesting of free JSON: configurations, payloads, event data": codec.MAX_DEPTH,
-    "calls above the rate in a row, CrossTrade": stream.MAX_VIOLATIONS,
+    "calls above the rate in a row, CrossTrade": stream_session.MAX_VIOLATIONS,
+    "instruments that one CrossTrade connection follows": market_pushes.MAX_INSTRUMENTS,
+    "shortest `interval` of CrossTrade's pushes": frames.MIN_INTERVAL_MS,
+    "longest `interval` of CrossTrade's pushes": frames.MAX_INTERVAL_MS,
+    "account events that wait for a CrossTrade reader": outbox.MAX_EVENTS,
+    "account events that wait for a CrossTrade reader, in size": outbox.MAX_EVENT_CHARACTERS,
+    "replies that wait for a CrossTrade reader": outbox.MAX_REPLIES,
+    "a CrossTrade reader that takes nothing of what waits": stream.STALLED_S,
     "feed held in memory per organization": hub.RING_ITEMS,
     "feed held in memory per organization, in size": hub.RING_BYTES,
     "`limit` of a CrossTrade page": MAX_PAGE,

@@ -7,13 +7,14 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from gesta.access.model import AccountType, Environment, Scope
-from gesta.apis.crosstrade import stream
+from gesta.apis.crosstrade import frames, market_pushes, outbox, stream
 from gesta.apis.crosstrade.codec import encode
 from gesta.ledger.records import Status
 from gesta.testing.fake_access import principal
@@ -478,3 +479,17 @@ async def test_gone_without_a_word(open_house: StreamHouse) -> None:
     peer.transport.abort()
     await until(open_house.without_listeners)
     await until(lambda: not open_house.app.state.stream._sessions)
+
+
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "dialects" / "crosstrade.md").read_text("utf-8")
+    section = " ".join(page.split("## The WebSocket")[1].split("\n## ")[0].split())
+    assert (
+        f"({frames.MIN_INTERVAL_MS} to {frames.MAX_INTERVAL_MS} milliseconds, {frames.DEFAULT_INTERVAL_MS} if"
+        in section
+    )
+    assert f"at most {market_pushes.MAX_INSTRUMENTS} instruments" in section
+    assert f"At most {outbox.MAX_EVENTS} account events" in section
+    assert f"while {outbox.MAX_REPLIES} of them wait" in section
+    assert f"nothing at all for {stream.STALLED_S:.0f} seconds" in section
+    assert stream.REPLACED in section

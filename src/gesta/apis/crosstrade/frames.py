@@ -108,4 +108,13 @@ def _interval(frame: Mapping[str, Any]) -> int | None:
     return int(given)
 
 
-__all__ = ["DEFAULT_INTERVAL_MS", "Subscription", "read_frame", "read_frame_id", "read_pnl", "read_subscription"]
+__all__ = [
+    "DEFAULT_INTERVAL_MS",
+    "MAX_INTERVAL_MS",
+    "MIN_INTERVAL_MS",
+    "Subscription",
+    "read_frame",
+    "read_frame_id",
+    "read_pnl",
+    "read_subscription",
+]

@@ -141,4 +141,4 @@ class Outbox:
         return '{"type":"resync","seq":', f',"dropped":{dropped}}}'
 
 
-__all__ = ["MAX_EVENTS", "MAX_EVENT_CHARACTERS", "Outbox", "Pushed", "Source", "Topic"]
+__all__ = ["MAX_EVENTS", "MAX_EVENT_CHARACTERS", "MAX_REPLIES", "Outbox", "Pushed", "Source", "Topic"]

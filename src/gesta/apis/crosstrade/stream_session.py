@@ -349,4 +349,4 @@ def _bytes_of(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-__all__ = ["POLICY_VIOLATION", "Session", "Shared"]
+__all__ = ["MAX_VIOLATIONS", "POLICY_VIOLATION", "Session", "Shared"]
