@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
-from fastapi import FastAPI
 from websockets.asyncio.client import connect
 
 from gesta.apis.crosstrade.commands import BY_API, COMMANDS
 from gesta.kernel.json import decode_json, encode_json
-from tests.wire.crosstrade.trading_house import TradingHouse, order, placed
+from tests.wire.crosstrade.trading_house import TradingHouse, order, placed, served
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "PlaceOrder": order(),
@@ -43,19 +37,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 # Where the ids that Gesta makes stand; they differ from call to call.
 MADE = {"id", "orderId", "orderIds", "ocoId", "stopLossOrderId", "takeProfitOrderId"}
-
-
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    # Listening from here on: a connection waits in the backlog until the server takes it.
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_level="critical"))
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
-    try:
-        yield f"127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await serving
 
 
 async def prepared(desk: TradingHouse, client: httpx.AsyncClient) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
+from fastapi import FastAPI
 
 from gesta.access.model import AccountType, CredentialType, Organization, Scope
 from gesta.apis.crosstrade.routes import build
@@ -117,6 +121,19 @@ async def trading_house(folder: Path, **overrides: Any) -> AsyncIterator[Trading
             await house.furnish()
             yield house
     assert failures == []
+
+
+@asynccontextmanager
+async def served(app: FastAPI) -> AsyncIterator[str]:
+    # Listening from here on: a connection waits in the backlog until the server takes it.
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, ws="websockets-sansio", lifespan="off", log_level="critical"))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def order(**terms: Any) -> dict[str, Any]:
