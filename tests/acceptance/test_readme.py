@@ -22,7 +22,8 @@ from gesta.app.demo.stage import Secrets
 from gesta.cli.main import build_app
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", ROOT / "docs" / "how-to" / "import.md"]
+HOW_TO = ROOT / "docs" / "how-to"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", HOW_TO / "import.md", HOW_TO / "trade.md"]
 
 
 def code_of(page: Path) -> list[str]:
