@@ -404,9 +404,9 @@ class Naive:
             screen.has_data = True
             if is_crossed or (data.bid > data.ask and data.bid_size and data.ask_size):
                 screen.quote = None
-                return self.out
-            screen.quote, screen.seen, screen.given = data, True, {True: 0, False: 0}
-            self.on_quote(screen)
+            else:
+                screen.quote, screen.seen, screen.given = data, True, {True: 0, False: 0}
+                self.on_quote(screen)
         elif not is_crossed:
             screen.last, screen.has_data = data.price, True
             self.on_trade(screen, data)

@@ -48,8 +48,8 @@ def place(names: list[str]) -> st.SearchStrategy[Step]:
         PRICES,
         PRICES,
         st.sampled_from(list(TimeInForce) + [TimeInForce.GTC] * 3),
-        st.sampled_from([None, None, "x", "y"]),
-        st.booleans(),
+        st.sampled_from([None, None, None, "v", "w", "x", "y", "z"]),
+        st.sampled_from([False, False, True]),
         st.integers(1, 3),
     )
 
@@ -79,10 +79,10 @@ def trades(names: list[str], *, crossed: bool = True) -> st.SearchStrategy[Step]
     )
 
 
-CANCELS = st.tuples(st.just("cancel"), st.integers(0, 30))
+CANCELS = st.tuples(st.just("cancel"), st.integers(0, 12))
 CHANGES = st.tuples(
     st.just("change"),
-    st.integers(0, 30),
+    st.integers(0, 12),
     st.none() | st.integers(1, 8),
     st.none() | PRICES,
     st.none() | PRICES,
@@ -99,7 +99,12 @@ SETTINGS = st.builds(
 
 def steps(names: list[str], *more: st.SearchStrategy[Step]) -> st.SearchStrategy[list[Step]]:
     tape = st.one_of(place(names), place(names), quotes(names), quotes(names), trades(names), CANCELS, *more)
-    return st.lists(tape, max_size=50)
+    return st.builds(lambda one, rest: one + rest, openings(names), st.lists(tape, min_size=8, max_size=50))
+
+
+def openings(names: list[str]) -> st.SearchStrategy[list[Step]]:
+    """Mostly there is a market before there are orders."""
+    return st.sampled_from([[], *[[("quote", name, 100, 1, 4, 4, 0, 1) for name in names]] * 4])
 
 
 class Tape:
@@ -276,6 +281,7 @@ class Record:
             CHANGES,
             RESTARTS,
         ),
+        min_size=8,
         max_size=50,
     ),
     st.builds(PaperSettings, slip_ticks=st.integers(0, 2)),
@@ -297,7 +303,7 @@ def test_a_restart_goes_on_as_if_nothing_had_been(tape: list[Step], chosen: Pape
             if each[0] == "place":
                 order = left.order(each, created_at_us=left.at_us)
                 right.order(each)
-                record.orders[order.id] = order
+                record.orders[order.id] = msgspec.structs.replace(order, state=OrderState.SUBMITTED)
                 mine, other = subject.submit(order), steady.submit(order)
             else:
                 mine, other = run(subject, left, each), run(steady, right, each)
@@ -327,7 +333,7 @@ def test_what_may_never_happen(tape: list[Step], chosen: PaperSettings) -> None:
         data: MarketData | None = None
         if step[0] == "place":
             order = timeline.order(step)
-            record.orders[order.id] = order
+            record.orders[order.id] = msgspec.structs.replace(order, state=OrderState.SUBMITTED)
             events = floor.submit(order)
         elif step[0] == "cancel":
             events = floor.cancel(timeline.id(step[1]))

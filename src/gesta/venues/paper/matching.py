@@ -193,8 +193,8 @@ class Matcher:
                 # What was in force before is no longer, and this one is not to be believed.
                 book.quote = None
                 book.has_data = True
-                return keeper.finish()
-            self._on_quote(book, data)
+            else:
+                self._on_quote(book, data)
         elif not data.flags & _CROSSED:
             self._on_trade(book, data)
         self._arrivals(book)
