@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -213,6 +219,47 @@ async def test_the_async_client(live: Live, token: str) -> None:
         assert await client.trading.positions("Sim101") == []
         funds = await client.trading.funds("Sim101")
         assert Decimal(funds["cash"]) != Decimal(funds["starting_cash"])
+
+
+def test_a_watch_on_a_terminal_refreshes_in_place_and_leaves_cleanly(live: Live, token: str) -> None:
+    screen, terminal = pty.openpty()
+    environment = {**os.environ, "GESTA_URL": live.base_url, "GESTA_TOKEN": token, "COLUMNS": "80", "TERM": "xterm"}
+    command = [Path(sys.executable).parent / "gesta", "positions", "--watch"]
+    watching = subprocess.Popen(command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    try:
+        with Gesta(live.base_url, token) as client:
+            seen = _until(screen, b"No open position.")
+            client.trading.place("Sim101", "ES", "buy", 1)
+            seen += _until(screen, b"long 1")
+        watching.send_signal(signal.SIGINT)
+        seen += _until(screen, None)
+        assert watching.wait(10) == 0
+    finally:
+        watching.kill()
+        watching.wait()
+        os.close(screen)
+    # The cursor goes up over what was there, and is shown again at the end.
+    assert b"\x1b[1A" in seen
+    assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in seen
+
+
+def _until(screen: int, wanted: bytes | None) -> bytes:
+    """What the terminal shows until something is there, or to the end."""
+    seen = b""
+    while wanted is None or wanted not in seen:
+        ready, _, _ = select.select([screen], [], [], 20)
+        assert ready, seen
+        try:
+            part = os.read(screen, 65536)
+        except OSError:  # the other end is closed
+            part = b""
+        if not part:
+            assert wanted is None, seen
+            break
+        seen += part
+    return seen
 
 
 def test_the_ledger_and_the_positions_agree(live: Live) -> None:
