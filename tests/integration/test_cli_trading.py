@@ -102,7 +102,7 @@ def test_a_day_at_the_desk(gesta: Command) -> None:
     shown = gesta("order", "show", order["orderId"])
     assert "Filled: bought 2 ES" in shown.out
     assert "bracket: stop 40 ticks, target 80 ticks" in shown.out
-    assert "OrderSubmitted" in shown.out
+    assert "order submitted" in shown.out
 
     flat = gesta("flatten", "--yes")
     assert (flat.code, flat.out.splitlines()[-1]) == (0, "Flat.")

@@ -30,6 +30,7 @@ from gesta.client import BadRequest, Conflict, Gesta, NotFound
 from gesta.kernel.errors import InvalidInput
 
 _BRACKET = re.compile(r"([0-9]{0,7})/([0-9]{0,7})", re.ASCII)
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _ANSWER_S = 5.0
 _EVENTS = 2000
 _WHO = {"api_received": "you", "order_update": "venue", "execution": "venue"}
@@ -213,7 +214,7 @@ def sentence(order: dict[str, Any]) -> Text:
 
 def cancel(
     orders: Annotated[
-        list[str], typer.Argument(metavar="ID…", help="Orders: ids, their beginnings, or the client's own.")
+        list[str], typer.Argument(metavar="ID", help="Orders: ids, their beginnings, or the client's own.")
     ],
     account: AccountOption = None,
     json: JsonOption = False,
@@ -316,7 +317,8 @@ def _facts(order: dict[str, Any]) -> list[str]:
 def _timeline(events: list[dict[str, Any]]) -> Table:
     table = listing("Time", "Who", "What", "State", fold=("Time", "What", "State"), empty="" if events else "No entry.")
     for event in events:
-        what = str(event.get("event") or "")
+        # `OrderAccepted` as `order accepted`.
+        what = _CAPITAL.sub(" ", str(event.get("event") or "")).lower()
         if event.get("price") is not None:
             what = f"{what} {plain(event.get('quantity'))} @ {plain(event['price'])}"
         message = event.get("message")

@@ -228,7 +228,7 @@ def test_showing_an_order_and_its_life(run: Run, server: FakeServer) -> None:
     assert "Filled: bought 2 ES 12-26 at 5804.25." in ended.out
     assert "client id: mine" in ended.out
     assert "bracket: stop 8 ticks, target 16 ticks" in ended.out
-    assert [line.split()[-4:] for line in ended.out.splitlines() if " Fill " in line] == [["Fill", "2", "@", "5804.25"]]
+    assert [line.split()[-4:] for line in ended.out.splitlines() if " fill " in line] == [["fill", "2", "@", "5804.25"]]
     document = json.loads(run("order", "show", "mine", "--json").out)
     assert (document["order"]["originalOrderId"], len(document["events"])) == ("mine", 2)
     assert run("order", "show", "other").code == 2
