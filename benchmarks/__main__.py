@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import console, run
 
-NAMES = ("ingest", "lists", "http", "feed", "startup", "trading", "stream")
+NAMES = ("ingest", "lists", "http", "feed", "startup", "trading", "stream", "paper")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,9 @@ def main() -> None:
     names, options = options_of()
     for name in names:
         module = importlib.import_module(f"benchmarks.{name}")
-        for database in options.databases:
-            console.rule(f"{name} · {database}")
+        needs_database = getattr(module, "DATABASES", True)
+        for database in options.databases if needs_database else options.databases[:1]:
+            console.rule(f"{name} · {database}" if needs_database else name)
             run(module.measure(database, options))
 
 

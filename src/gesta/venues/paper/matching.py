@@ -28,8 +28,9 @@ from gesta.venues.paper.settings import PaperSettings
 from gesta.venues.paper.taking import Taking
 from gesta.venues.paper.working import Place, Working
 
-_UNUSUAL: Final = Flag.GAP | Flag.CROSSED | Flag.STALE
+# Plain integers: the arithmetic of enums costs more than all the rest of a quote.
 _GAP, _CROSSED, _STALE = Flag.GAP.value, Flag.CROSSED.value, Flag.STALE.value
+_UNUSUAL: Final = _GAP | _CROSSED | _STALE
 # Journaled, and perhaps sent: whoever journaled them sends them again.
 _NOT_HERE = frozenset({OrderState.INITIALIZED, OrderState.SUBMITTED, OrderState.UNKNOWN, *TERMINAL})
 
