@@ -7,19 +7,28 @@ from collections.abc import Sequence
 import msgspec
 
 from gesta.access.model import Principal, Scope
-from gesta.kernel.errors import Conflict, NotFound
+from gesta.desk.trading.fills import ORIGIN
+from gesta.kernel.errors import Conflict, InvalidInput, NotFound
 from gesta.ledger.face import Ledger
 from gesta.ledger.lifecycle import check_birth
 from gesta.ledger.records import AppendResult, Event, Execution, Kind, NewEvent, NewExecution, Transition
 
 SCOPE_OF_KIND = {Kind.FILL: Scope.TRADE, Kind.EXECUTOR: Scope.TRADE, Kind.RUN: Scope.RUN}
-# The origin of the fills that the trading desk makes itself. Its books stand on them.
-ENGINE_ORIGIN = "paper"
 
 
-def is_engine_fill(execution: Execution) -> bool:
-    """Whether the trading desk made this fill: then only the desk may change it."""
-    return execution.kind is Kind.FILL and execution.origin == ENGINE_ORIGIN
+def is_engine_fill(row: Execution | NewExecution) -> bool:
+    """Whether this is a fill of the trading desk, whose books stand on it: only the desk makes and changes such."""
+    return row.kind is Kind.FILL and row.origin == ORIGIN
+
+
+def check_origin(row: NewExecution) -> None:
+    """Raise InvalidInput for a row from outside that claims to be a fill of the trading desk."""
+    if is_engine_fill(row):
+        raise InvalidInput(
+            f"The origin `{ORIGIN}` belongs to the fills that this server's trading desk makes; give another, such as "
+            f"`{ORIGIN}-import`.",
+            field="origin",
+        )
 
 
 class Recording:
@@ -27,12 +36,13 @@ class Recording:
         self._ledger = ledger
 
     async def record(self, principal: Principal, rows: Sequence[NewExecution]) -> list[AppendResult]:
-        """Append rows of accounts of the caller's organization. Raises Forbidden, or Conflict for an impossible
-        birth status, before anything is written."""
+        """Append rows of accounts of the caller's organization. Raises Forbidden, Conflict for an impossible birth
+        status, or InvalidInput for the desk's own origin, before anything is written."""
         for kind in {row.kind for row in rows}:
             principal.require(SCOPE_OF_KIND[kind])
         for row in rows:
             check_birth(row.kind, row.status)
+            check_origin(row)
             if principal.account is not None and row.account != principal.account.id:
                 raise NotFound("No such account.", what="account")
         return await self._ledger.append(principal.organization.id, rows)

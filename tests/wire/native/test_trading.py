@@ -16,6 +16,7 @@ from gesta.apis.native.routes import build
 from gesta.desk.trading.views import AccountView, PositionView
 from gesta.kernel.errors import InvalidInput
 from gesta.ledger.records import Execution, NewEvent, Status, Transition
+from gesta.testing import rows
 from gesta.trading.instruments import Instrument, InstrumentKind
 from gesta.trading.money import to_units
 from gesta.trading.positions import PRECISION, Position
@@ -97,11 +98,21 @@ async def client(house: House) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture
-async def made_here(client: httpx.AsyncClient, fill: dict[str, Any]) -> str:
+async def made_here(house: House, client: httpx.AsyncClient, fill: dict[str, Any]) -> str:
     """The path of a fill of the engine."""
-    reply = await client.post(PATH, json={**fill, "origin": "paper"})
-    assert reply.json()["recorded"] == 1
-    return f"{PATH}/{fill['id']}"
+    await client.post(PATH, json=fill)
+    posted = await house.ledger.get(1, fill["id"])
+    assert posted is not None
+    row = rows.fill(1, origin="paper", account=posted.account, detail=posted.detail, correlation=posted.correlation)
+    (made,) = await house.ledger.append(1, [row])
+    return f"{PATH}/{made.id}"
+
+
+async def test_a_row_from_outside_cannot_be_a_fill_of_the_desk(client: httpx.AsyncClient, fill: dict[str, Any]) -> None:
+    reply = (await client.post(PATH, json={**fill, "origin": "paper"})).json()
+    assert (reply["recorded"], reply["invalid"]) == (0, 1)
+    assert reply["results"][0]["error"]["field"] == "origin"
+    assert "trading desk" in reply["results"][0]["error"]["detail"]
 
 
 async def test_a_bust_cancels_the_fill(client: httpx.AsyncClient, made_here: str) -> None:
@@ -237,14 +248,15 @@ async def test_two_accounts_of_one_name(client: httpx.AsyncClient, house: House)
     assert (await client.get(f"{path}?environment=test")).json()["environment"] == "test"
 
 
-async def test_a_server_that_does_not_trade_says_so(house: House, fill: dict[str, Any]) -> None:
+async def test_a_server_that_does_not_trade_says_so(house: House) -> None:
     await house.access.ensure_account(1, "Sim101", AccountType.TRADING)
     headers = {"Authorization": "Bearer gst_mine"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(house.app), base_url="http://gesta.test", headers=headers
     ) as client:
-        await client.post(PATH, json={**fill, "origin": "paper"})
-        said = problem(await client.post(f"{PATH}/{fill['id']}/bust", json=EXAMPLE_BUST), 503, "unavailable")
+        await house.ledger.append(1, [rows.fill(1, origin="paper")])
+        path = f"{PATH}/{rows.fill(1).id}"
+        said = problem(await client.post(f"{path}/bust", json=EXAMPLE_BUST), 503, "unavailable")
         assert "trading.enabled" in said["detail"]
         problem(await client.get("/ledger/accounts/Sim101/funds"), 503, "unavailable")
 

@@ -24,7 +24,7 @@ from gesta.apis.native.codec import (
 )
 from gesta.apis.native.errors import RowsInvalid
 from gesta.apis.native.models import RowModel
-from gesta.desk.recording import SCOPE_OF_KIND
+from gesta.desk.recording import SCOPE_OF_KIND, check_origin
 from gesta.kernel.errors import CallerError, Forbidden, GestaError, InvalidInput, NotFound, StorageFull, TooLarge
 from gesta.kernel.json import decode_json
 from gesta.ledger.lifecycle import check_birth
@@ -124,6 +124,7 @@ class Ingest:
             )
         row = decoded.row(await self._account(decoded))
         self._principal.require(SCOPE_OF_KIND[row.kind])
+        check_origin(row)
         if self._codec is not None:
             check_birth(row.kind, row.status)
         return row
