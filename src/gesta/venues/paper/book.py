@@ -1,6 +1,6 @@
 """One instrument's market as its orders meet it: the quote in force, what it has given already, and who waits for what.
 
-Six integers say whether a piece of market data concerns anybody; `settle` sets them after the orders have changed.
+Five integers say whether a piece of market data concerns anybody; `settle` sets them after the orders have changed.
 """
 
 from __future__ import annotations
