@@ -63,7 +63,7 @@ class Witness:
 
     def order(self, side: Side, type_: OrderType, quantity: int = 2, **terms: Any) -> Order:
         self._made += 1
-        terms = {"time_in_force": TimeInForce.GTC, "created_at_us": 1, "updated_at_us": 1} | terms
+        fields: dict[str, Any] = {"time_in_force": TimeInForce.GTC, "created_at_us": 1, "updated_at_us": 1} | terms
         made = Order(
             id=f"{self._made:032x}",
             organization=1,
@@ -73,7 +73,7 @@ class Witness:
             type=type_,
             quantity=quantity,
             seq=self._made,
-            **terms,
+            **fields,
         )
         self.orders[made.id] = msgspec.structs.replace(made, state=OrderState.SUBMITTED)
         return made
