@@ -162,7 +162,7 @@ def test_the_strategy_goes_on_trading_and_every_fill_belongs_to_an_order(demo: D
     address = f"{demo.given['base_url']}/v1/api/accounts/Sim101/orders"
     orders = httpx.get(address, headers=headers, timeout=30, trust_env=False)
     assert orders.status_code == 200, orders.text
-    assert {fill["orderId"] for fill in listed} <= {order["id"] for order in orders.json()["orders"]}
+    assert {fill["orderId"] for fill in listed} <= {order["orderId"] for order in orders.json()["orders"]}
 
 
 def test_hummingbot_shows_the_executor_that_the_file_names(demo: Demo) -> None:
