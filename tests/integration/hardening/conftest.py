@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.hardening.house import House, Live, found_house
+from tests.integration.hardening.house import House, Live, found_house, rest_an_order
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
@@ -28,7 +28,10 @@ def live(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="session")
 def houses(live: Live) -> dict[str, House]:
     """`alpha` is asked for, `beta` asks, `gamma` writes what is named like alpha's."""
-    return {tag: live.run(found_house(live.core, f"{tag}7q")) for tag in ("alpha", "beta", "gamma")}
+    made = {tag: live.run(found_house(live.core, f"{tag}7q")) for tag in ("alpha", "beta", "gamma")}
+    for house in made.values():
+        live.run(rest_an_order(live.server, house))
+    return made
 
 
 @pytest.fixture(scope="session")

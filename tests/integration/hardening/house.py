@@ -17,6 +17,7 @@ from gesta.access.model import Account, AccountType, CredentialType, Environment
 from gesta.app import http_server
 from gesta.app.build import Core, Server, build
 from gesta.app.settings import Settings, load_settings
+from gesta.desk.trading.requests import PlaceOrder
 from gesta.ledger.records import (
     ExecutorDetail,
     FillDetail,
@@ -31,6 +32,8 @@ from gesta.ledger.records import (
     Status,
 )
 from gesta.ledger.verify import Report, verify
+from gesta.trading.orders import OrderType, TimeInForce
+from gesta.trading.orders import Side as OrderSide
 
 # No test here is about rates.
 UNLIMITED = {
@@ -226,6 +229,23 @@ async def found_house(core: Core, tag: str) -> House:
     for made_credential in await _credentials(core, house):
         house.credentials[made_credential.name] = made_credential
     return house
+
+
+async def rest_an_order(server: Server, house: House) -> None:
+    """An order far below the market, with the caller's id that the fill of the same account names."""
+    assert server.trading is not None
+    thing = house.things["fill_trading"]
+    request = PlaceOrder(
+        instrument="ES",
+        side=OrderSide.BUY,
+        quantity=Decimal(1),
+        type=OrderType.LIMIT,
+        limit_price=Decimal(1),
+        time_in_force=TimeInForce.GTC,
+        client_id=f"order-{thing.marker}",
+        name=f"name {thing.marker}",
+    )
+    await server.trading.desk.place(house.principal(), thing.account, request)
 
 
 async def _credentials(core: Core, house: House) -> list[Credential]:

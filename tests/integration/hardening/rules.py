@@ -28,8 +28,9 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """`one` finds or changes a thing that the call names; `many` lists what the caller may see, so that 200 with
-    nothing of a stranger's is right; `creates` records in the caller's own organization; `open` needs no credential."""
+    """`one` finds or changes a thing that the call names, `quiet` too, with an answer that shows nothing of it; `many`
+    lists what the caller may see, so that 200 with nothing of a stranger's is right, `shared` what is everybody's;
+    `creates` records in the caller's own organization; `open` needs no credential."""
 
     calls: Callable[[House], list[Call]]
     means: str = "one"
@@ -138,6 +139,11 @@ def _creating(house: House) -> list[Call]:
     return made
 
 
+# An order that is refused after the account has been looked at, and before anything is done.
+_ORDER = (
+    '{"instrument": "ES", "action": "BUY", "quantity": 1, "orderType": "MARKET", "requireMarketPosition": "long,short"}'
+)
+_IN_ACCOUNT = "/v1/api/accounts/{account}"
 _FILTERS = (
     "parent_id=parent-{marker}",
     "name={marker}",
@@ -159,6 +165,57 @@ RULES: dict[Key, Rule] = {
     ("crosstrade", "GET", "/v1/api/accounts/{account}/orders/{orderId:path}/executions"): rule(
         "/v1/api/accounts/{account}/orders/{order}/executions"
     ),
+    ("crosstrade", "GET", _IN_ACCOUNT): rule(_IN_ACCOUNT),
+    ("crosstrade", "GET", "/v1/api/accounts/snapshot"): rule("/v1/api/accounts/snapshot", means="many"),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/orders"): rule(
+        f"{_IN_ACCOUNT}/orders", f"{_IN_ACCOUNT}/orders?activeOnly=true", f"{_IN_ACCOUNT}/orders?limit=1000"
+    ),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/orders/{{orderId:path}}"): rule(f"{_IN_ACCOUNT}/orders/{{order}}"),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/orders/{{orderId:path}}/status"): rule(
+        f"{_IN_ACCOUNT}/orders/{{order}}/status", means="quiet"
+    ),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/orders/{{orderId:path}}/lifecycle"): rule(
+        f"{_IN_ACCOUNT}/orders/{{order}}/lifecycle", f"{_IN_ACCOUNT}/orders/{{order}}/lifecycle?includeRaw=true"
+    ),
+    **{
+        ("crosstrade", "POST", f"{_IN_ACCOUNT}/{path}"): posts(f"{_IN_ACCOUNT}/{path}", _ORDER)
+        for path in ("orders/place", "orders/flatplace", "positions/reverseposition")
+    },
+    ("crosstrade", "POST", f"{_IN_ACCOUNT}/orders/{{orderId:path}}/replace"): posts(
+        f"{_IN_ACCOUNT}/orders/{{order}}/replace", _ORDER
+    ),
+    **{
+        ("crosstrade", method, f"{_IN_ACCOUNT}/orders/{{orderId:path}}/change"): posts(
+            f"{_IN_ACCOUNT}/orders/{{order}}/change", '{"quantity": 2}'
+        )
+        for method in ("PUT", "POST")
+    },
+    ("crosstrade", "POST", f"{_IN_ACCOUNT}/orders/{{orderId:path}}/cancel"): posts(
+        f"{_IN_ACCOUNT}/orders/{{order}}/cancel", "{}"
+    ),
+    ("crosstrade", "POST", f"{_IN_ACCOUNT}/orders/cancel_and_bracket"): posts(
+        f"{_IN_ACCOUNT}/orders/cancel_and_bracket", '{"instrument": "ES", "stopLoss": 1000}'
+    ),
+    ("crosstrade", "POST", f"{_IN_ACCOUNT}/orders/cancel"): posts(
+        f"{_IN_ACCOUNT}/orders/cancel", "{}", '{"instrument": "ES"}'
+    ),
+    ("crosstrade", "POST", "/v1/api/orders/cancelall"): posts("/v1/api/orders/cancelall", '{"account": "%(account)s"}'),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/positions"): rule(f"{_IN_ACCOUNT}/positions", means="quiet"),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/position"): rule(f"{_IN_ACCOUNT}/position?instrument=ES"),
+    ("crosstrade", "GET", "/v1/api/positions"): rule("/v1/api/positions?includeFlat=true", means="shared"),
+    **{
+        ("crosstrade", "POST", f"{_IN_ACCOUNT}/positions/{path}"): posts(
+            f"{_IN_ACCOUNT}/positions/{path}", '{"instrument": "ES"}'
+        )
+        for path in ("close", "flatten", "reverse")
+    },
+    ("crosstrade", "POST", "/v1/api/positions/flatten"): posts(
+        "/v1/api/positions/flatten", '{"account": "%(account)s"}', '{"account": "%(account)s", "instrument": "ES"}'
+    ),
+    ("crosstrade", "GET", "/v1/api/market/quote"): rule("/v1/api/market/quote?instrument=ES,NQ", means="shared"),
+    ("crosstrade", "GET", f"{_IN_ACCOUNT}/quote"): rule(f"{_IN_ACCOUNT}/quote?instrument=ES", means="quiet"),
+    ("crosstrade", "GET", "/v1/api/market/info"): rule("/v1/api/market/info?instrument=ES", means="shared"),
+    ("crosstrade", "POST", "/v1/api/market/bars"): posts("/v1/api/market/bars", '{"instrument": "ES"}', means="shared"),
     ("crosstrade", "GET", "/v1/api/_endpoints"): rule("/v1/api/_endpoints", **OPEN),
     ("crosstrade", "GET", "/v1/api/openapi.json"): rule("/v1/api/openapi.json", **OPEN),
     ("crosstrade", "WEBSOCKET", "/ws/stream"): Rule(calls=lambda house: [], means="websocket"),
@@ -265,14 +322,45 @@ RULES: dict[Key, Rule] = {
 }
 
 # The commands of CrossTrade's WebSocket, and the arguments that name a thing.
+_TERMS: dict[str, object] = json.loads(_ORDER)
+
+
+def _in_account(**args: object) -> Callable[[Thing], list[dict[str, object]]]:
+    return lambda thing: [{"account": thing.account.name, **args}]
+
+
+def _of_order(**args: object) -> Callable[[Thing], list[dict[str, object]]]:
+    return lambda thing: [{"account": thing.account.name, "orderId": f"order-{thing.marker}", **args}]
+
+
+# What is answered whoever asks, with what is the caller's own or everybody's.
+FOR_ALL = {"ListAccounts", "GetAccountSummary", "GetAllPositions", "GetQuote", "GetMarketInfo", "GetBars"}
 COMMANDS: dict[str, Callable[[Thing], list[dict[str, object]]]] = {
-    "ListAccounts": lambda thing: [{}],
+    **{api: lambda thing: [{}] for api in ("ListAccounts", "GetAccountSummary", "GetAllPositions")},
+    **{api: lambda thing: [{"instrument": "ES"}] for api in ("GetQuote", "GetMarketInfo", "GetBars")},
     "ListExecutions": lambda thing: [
         {"account": thing.account.name},
         {"account": thing.account.name, "from": "2000-01-01", "limit": 1000},
     ],
     "GetExecution": lambda thing: [{"account": thing.account.name, "executionId": thing.id}],
-    "GetExecutionsByOrderId": lambda thing: [{"account": thing.account.name, "orderId": f"order-{thing.marker}"}],
+    **{
+        api: _of_order()
+        for api in (
+            *("GetExecutionsByOrderId", "GetOrder", "GetOrderStatus", "GetOrderLifecycle", "Cancel", "CancelOrder"),
+        )
+    },
+    "Change": _of_order(quantity=2),
+    "CancelReplace": _of_order(**_TERMS),
+    **{api: _in_account(**_TERMS) for api in ("PlaceOrder", "FlatPlace", "ReversePosition")},
+    **{
+        api: _in_account()
+        for api in (
+            *("GetAccount", "ListOrders", "GetAllOrders", "ListPositions"),
+            *("CancelOrders", "CancelAllOrders", "Flatten", "FlattenEverything"),
+        )
+    },
+    **{api: _in_account(instrument="ES") for api in ("GetPosition", "ClosePosition", "Reverse")},
+    "CancelAndBracket": _in_account(instrument="ES", stopLoss=1000),
 }
 
 
