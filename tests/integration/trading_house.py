@@ -6,28 +6,37 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from gesta.access.model import Account, AccountType, Principal, Scope
 from gesta.app.build import open_core
 from gesta.app.settings import load_settings
 from gesta.app.trading_stack import TradingStack, open_trading
+from gesta.desk.trading import journal
 from gesta.desk.trading import verify as trading_verify
+from gesta.desk.trading.batch import NoteRow
 from gesta.desk.trading.requests import PlaceOrder
-from gesta.desk.trading.views import OrderNote, OrderView, PositionView
+from gesta.desk.trading.state import Funds
+from gesta.desk.trading.views import OrderView, PositionView
 from gesta.kernel.times import parse_rfc3339
 from gesta.ledger.records import Execution, FillDetail, Kind, Side, Status
+from gesta.ledger.store import StoredLedger
 from gesta.ledger.verify import verify
+from gesta.storage.program import Database
 from gesta.testing.fakes import ManualClock, SeededIds
-from gesta.trading.instruments import InstrumentKind
+from gesta.trading.instruments import Instrument, InstrumentKind
 from gesta.trading.market import Quote, Trade
 from gesta.trading.money import from_units, to_units
 from gesta.trading.order_states import TERMINAL, TRANSITIONS, WORKING
-from gesta.trading.orders import Bracket, OrderState, OrderType
+from gesta.trading.orders import Bracket, Order, OrderState, OrderType
+from gesta.trading.positions import Position, average_ticks
 
 SECOND_US = 1_000_000
 # A Friday, an hour into the session of the futures; half a day before they close for the weekend.
@@ -150,20 +159,9 @@ class House:
     async def order(self, order_id: str) -> OrderView:
         return await self.desk.order(self.principal, self.account, order_id)
 
-    async def notes(self, order_id: str) -> list[OrderNote]:
-        return (await self.desk.timeline(self.principal, self.account, order_id, limit=2000))[1]
-
     async def fills(self) -> list[Execution]:
         """Every fill, busted ones too, in the order of recording."""
-        found: dict[str, Execution] = {}
-        after = 0
-        while items := await self.core.ledger.feed(self.account.organization, after_seq=after, limit=1000):
-            after = items[-1].event.seq
-            for item in items:
-                if item.execution.kind is Kind.FILL:
-                    found.setdefault(item.execution.id, item.execution)
-        current = [await self.core.ledger.get(self.account.organization, id_) for id_ in found]
-        return [fill for fill in current if fill is not None]
+        return await fills_of(self.core.database, self.account)
 
     async def positions(self) -> list[PositionView]:
         return await self.desk.positions(self.principal, [self.account], include_flat=True)
@@ -178,22 +176,87 @@ class House:
         return orders, positions, funds, working, [fill.id for fill in await self.fills()]
 
 
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What the database has of one account. `fills` in the order of recording, busted ones too."""
+
+    orders: dict[str, Order]
+    notes: dict[str, list[NoteRow]]
+    fills: list[Execution]
+    positions: dict[str, Position]
+    funds: list[Funds]
+
+
+async def record_of(database: Database, account: Account, *, with_notes: bool = True) -> Record:
+    orders: list[Order] = []
+    before = 2**62
+    while part := await database.read(partial(journal.orders, account.id, None, before, 500)):
+        orders += part
+        before = part[-1].seq
+    noted = orders if with_notes else []
+    notes = {order.id: await database.read(partial(journal.notes, order.seq, 5000)) for order in noted}
+    positions = {row[1]: row[2] for row in await database.read(partial(journal.positions, [account.id]))}
+    return Record(
+        orders={order.id: order for order in reversed(orders)},
+        notes=notes,
+        fills=await fills_of(database, account),
+        positions=positions,
+        funds=await database.read(partial(journal.funds, account.id)),
+    )
+
+
+async def fills_of(database: Database, account: Account) -> list[Execution]:
+    ledger = StoredLedger(database, ManualClock())
+    found: dict[str, None] = {}
+    after = 0
+    while items := await ledger.feed(account.organization, after_seq=after, limit=1000):
+        after = items[-1].event.seq
+        for item in items:
+            if item.execution.kind is Kind.FILL and item.execution.account == account.id:
+                found[item.execution.id] = None
+    current = [await ledger.get(account.organization, id_) for id_ in found]
+    return [fill for fill in current if fill is not None]
+
+
+Resolve = Callable[[str], Instrument]
+
+
 async def check(house: House, groups: Mapping[str, Sequence[int]] | None = None) -> None:
-    """The invariants, from what is on record alone. `groups`: the quantities that each OCO group was placed with."""
-    orders = {view.order.id: view for view in await house.orders()}
-    fills = await house.fills()
+    """The invariants. `groups`: the quantities that each OCO group was placed with."""
+    starting = to_units(Decimal(house.settings.trading.starting_cash))
+    record = await check_record(
+        house.core.database, house.account, house.trading.market.instrument, starting, groups or {}
+    )
+    view = await house.desk.account(house.principal, house.account)
+    if len(record.funds) == 1:
+        assert view.cash == from_units(record.funds[0].cash)
+
+
+async def check_record(
+    database: Database,
+    account: Account,
+    instrument_of: Resolve,
+    starting: int,
+    groups: Mapping[str, Sequence[int]],
+    *,
+    with_notes: bool = True,
+) -> Record:
+    """The invariants, from what is on disk alone. Returns it."""
+    record = await record_of(database, account, with_notes=with_notes)
     of_order: defaultdict[str, list[Execution]] = defaultdict(list)
-    for fill in fills:
+    for fill in record.fills:
         of_order[_detail(fill).order_id or ""].append(fill)
-    assert of_order.keys() <= orders.keys(), "a fill without an order"
-    for id_, view in orders.items():
-        _check_order(view, of_order[id_])
-        check_notes(view, await house.notes(id_))
-    _check_groups(orders, {**(groups or {}), **_bracket_groups(orders, of_order)})
-    _check_brackets(orders, of_order)
-    await _check_money(house, [fill for fill in fills if fill.status is Status.SUCCEEDED])
-    report = await trading_verify.verify(house.core.database, house.trading.market.instrument)
+    assert of_order.keys() <= record.orders.keys(), "a fill without an order"
+    for id_, order in record.orders.items():
+        _check_order(order, instrument_of(order.instrument), of_order[id_])
+        if with_notes:
+            check_notes(order, record.notes[id_])
+    bracket_groups = _bracket_groups(record.orders, of_order, instrument_of)
+    _check_groups(record.orders, {**groups, **bracket_groups})
+    _check_brackets(record.orders, of_order)
+    _check_money(record, account, instrument_of, starting)
+    report = await trading_verify.verify(database, instrument_of)
     assert report.faults == []
+    return record
 
 
 def _detail(fill: Execution) -> FillDetail:
@@ -201,9 +264,8 @@ def _detail(fill: Execution) -> FillDetail:
     return fill.detail
 
 
-def _check_order(view: OrderView, fills: list[Execution]) -> None:
+def _check_order(order: Order, instrument: Instrument, fills: list[Execution]) -> None:
     """The row is the fold of its fills, and its state says so."""
-    order, instrument = view.order, view.instrument
     assert order.fills == len(fills)
     assert 0 <= order.filled <= order.quantity
     if order.state is OrderState.FILLED:
@@ -227,13 +289,14 @@ def _check_order(view: OrderView, fills: list[Execution]) -> None:
         assert (fill.origin, _detail(fill).venue) == ("paper", "paper")
 
 
-def check_notes(view: OrderView, notes: list[OrderNote]) -> None:
+def check_notes(order: Order, notes: list[NoteRow]) -> None:
     """Every step is a row of the table, and the last one is what the order is."""
-    assert notes, view.order
-    assert [note.number for note in notes] == list(dict.fromkeys(note.number for note in notes))
+    assert notes, order
+    assert {note.number for note in notes} == {order.seq}
+    assert [note.note for note in notes] == sorted({note.note for note in notes})
     assert not [note for note in notes if note.event == "Anomaly"], notes
     assert notes[0].state == OrderState.INITIALIZED
-    assert notes[-1].state == view.order.state
+    assert notes[-1].state == order.state
     for before, after in itertools.pairwise(notes):
         reachable = set(TRANSITIONS[OrderState(before.state)].values())
         if OrderState.WORKING in reachable:
@@ -242,40 +305,42 @@ def check_notes(view: OrderView, notes: list[OrderNote]) -> None:
         assert OrderState(after.state) in reachable, (before, after)
 
 
-def _bracket_groups(orders: dict[str, OrderView], of_order: dict[str, list[Execution]]) -> dict[str, tuple[int, ...]]:
+def _bracket_groups(
+    orders: dict[str, Order], of_order: dict[str, list[Execution]], instrument_of: Resolve
+) -> dict[str, tuple[int, ...]]:
     """Those that the desk made: the stop and the target of one fill, as large as what it opened."""
-    groups = {}
-    for view in orders.values():
-        if view.order.opened_by in orders and view.order.oco_id is not None:
-            entry, _, number = view.order.oco_id.partition(":")
-            filled = view.instrument.lots(_detail(of_order[entry][int(number) - 1]).quantity)
-            groups[view.order.oco_id] = (filled, filled)
+    groups: dict[str, tuple[int, ...]] = {}
+    for order in orders.values():
+        if order.opened_by in orders and order.oco_id is not None:
+            entry, _, number = order.oco_id.partition(":")
+            filled = instrument_of(order.instrument).lots(_detail(of_order[entry][int(number) - 1]).quantity)
+            groups[order.oco_id] = (filled, filled)
     return groups
 
 
-def _check_groups(orders: dict[str, OrderView], groups: Mapping[str, Sequence[int]]) -> None:
+def _check_groups(orders: dict[str, Order], groups: Mapping[str, Sequence[int]]) -> None:
     """A group fills no more than its largest order asked for, and its orders end together."""
-    views_of: defaultdict[str, list[OrderView]] = defaultdict(list)
-    for view in orders.values():
-        if view.order.oco_id is not None:
-            views_of[view.order.oco_id].append(view)
+    members_of: defaultdict[str, list[Order]] = defaultdict(list)
+    for order in orders.values():
+        if order.oco_id is not None:
+            members_of[order.oco_id].append(order)
     for id_, asked in groups.items():
-        views = views_of[id_]
-        assert sum(view.order.filled for view in views) <= max(asked)
-        if len(set(asked)) == 1 and len(views) == len(asked):
-            ended = {view.order.state in TERMINAL for view in views}
+        members = members_of[id_]
+        assert sum(order.filled for order in members) <= max(asked)
+        if len(set(asked)) == 1 and len(members) == len(asked):
+            ended = {order.state in TERMINAL for order in members}
             assert len(ended) == 1, "one of the group ended and another works on"
 
 
-def _check_brackets(orders: dict[str, OrderView], of_order: dict[str, list[Execution]]) -> None:
+def _check_brackets(orders: dict[str, Order], of_order: dict[str, list[Execution]]) -> None:
     """Each fill that opened brought its stop and its target, once."""
     children: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for view in orders.values():
-        if view.order.opened_by is not None and view.order.opened_by in orders:
-            children[view.order.opened_by][view.order.name] += 1
-            assert view.order.reduce_only
-    for id_, view in orders.items():
-        bracket = view.order.bracket
+    for order in orders.values():
+        if order.opened_by is not None and order.opened_by in orders:
+            children[order.opened_by][order.name] += 1
+            assert order.reduce_only
+    for id_, order in orders.items():
+        bracket = order.bracket
         if bracket is None:
             assert not children[id_]
             continue
@@ -291,61 +356,51 @@ def _check_brackets(orders: dict[str, OrderView], of_order: dict[str, list[Execu
         assert children[id_] == Counter(wanted)
 
 
-async def _check_money(house: House, standing: list[Execution]) -> None:
-    """Positions and cash against the standing fills, folded once more here, in fractions."""
+def _check_money(record: Record, account: Account, instrument_of: Resolve, starting: int) -> None:
+    """Positions and cash against the standing fills, added up once more here."""
     of_instrument: defaultdict[str, list[FillDetail]] = defaultdict(list)
-    for fill in standing:
-        of_instrument[_detail(fill).instrument].append(_detail(fill))
+    for fill in record.fills:
+        if fill.status is Status.SUCCEEDED:
+            of_instrument[_detail(fill).instrument].append(_detail(fill))
     realized: Counter[str] = Counter()
     commission: Counter[str] = Counter()
-    views = {view.instrument.name: view for view in await house.positions()}
     for name, details in of_instrument.items():
-        instrument = house.trading.market.instrument(name)
-        lots, cash = 0, 0
-        for detail in details:
-            change = instrument.lots(detail.quantity) * (1 if detail.side is Side.BUY else -1)
-            value = instrument.value(instrument.ticks(detail.price), abs(change))
-            cash -= value if change > 0 else -value
-            before, lots = lots, lots + change
-            assert detail.position_after == instrument.quantity(lots)
-            assert detail.is_entry == (lots * change > 0)
-            assert detail.is_exit == (before * change < 0)
-            assert detail.is_initial_entry == (lots * change > 0 and before * change <= 0)
-            assert detail.is_last_exit == (before * change < 0 and lots == 0)
-            assert (detail.realized_pnl is not None) == detail.is_exit
-        held = views[name].position
+        instrument, held = instrument_of(name), record.positions[name]
+        lots, cash = _flows(instrument, details)
         assert (held.lots, held.fills) == (lots, len(details))
         assert held.realized - held.cost == cash, "the cash that moved is what was won and what is open"
         assert held.realized == sum(to_units(detail.realized_pnl or Decimal(0)) for detail in details)
-        if not lots:
-            assert held.realized == cash
         if lots and instrument.kind is not InstrumentKind.INVERSE_PERPETUAL:
-            # The average is within a billionth of a tick of the cost.
             average = Fraction(held.cost, instrument.factor * lots)
-            assert abs(Fraction(views[name].average_price) - average * Fraction(instrument.tick_size)) < Fraction(
-                1, 10**6
-            )
+            assert abs(average_ticks(held) - average) < Fraction(1, 10**6)
         realized[instrument.currency] += held.realized
         commission[instrument.currency] += sum(to_units(detail.commission) for detail in details)
-    flat = [view for name, view in views.items() if name not in of_instrument]
-    assert all(not view.position.lots and not view.position.realized for view in flat)
-    funds = house.trading.engine.state.funds_of(house.account.id)
-    for row in funds:
+    for name in record.positions.keys() - of_instrument.keys():
+        assert (record.positions[name].lots, record.positions[name].realized) == (0, 0)
+    for row in record.funds:
         assert row.realized == realized.pop(row.currency, 0)
         assert row.commission == commission.pop(row.currency, 0)
         assert row.cash == row.starting + row.realized - row.commission
-        assert row.starting == (to_units(Decimal(house.settings.trading.starting_cash)) if _is_home(house, row) else 0)
+        assert row.starting == (starting if row.currency == account.currency else 0)
     assert not any(realized.values())
     assert not any(commission.values())
-    view = await house.desk.account(house.principal, house.account)
-    home = next((row for row in funds if _is_home(house, row)), None)
-    if home is not None and len(funds) == 1:
-        assert view.cash == from_units(home.cash)
 
 
-def _is_home(house: House, row: Any) -> bool:
-    account: Account = house.account
-    return bool(row.currency == account.currency)
+def _flows(instrument: Instrument, details: list[FillDetail]) -> tuple[int, int]:
+    """The lots that are held after the fills and the cash that moved; each fill's flags say what it did."""
+    lots = cash = 0
+    for detail in details:
+        change = instrument.lots(detail.quantity) * (1 if detail.side is Side.BUY else -1)
+        value = instrument.value(instrument.ticks(detail.price), abs(change))
+        cash -= value if change > 0 else -value
+        before, lots = lots, lots + change
+        assert detail.position_after == instrument.quantity(lots)
+        assert detail.is_entry == (lots * change > 0)
+        assert detail.is_exit == (before * change < 0)
+        assert detail.is_initial_entry == (lots * change > 0 and before * change <= 0)
+        assert detail.is_last_exit == (before * change < 0 and lots == 0)
+        assert (detail.realized_pnl is not None) == detail.is_exit
+    return lots, cash
 
 
 async def check_ledger(house: House) -> None:
