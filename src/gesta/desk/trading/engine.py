@@ -142,7 +142,11 @@ class Engine:
     async def _go_on(self, orders: Sequence[Order]) -> None:
         """What was under way when the last process ended is finished, or said to have failed."""
         now_us = self.clock.now_us()
-        for order in orders:
+        for loaded in orders:
+            # As it is by now: the cancel of one order of a pair has ended the other.
+            order = self.state.orders.get(loaded.id, loaded)
+            if order.state in TERMINAL:
+                continue
             if order.state is OrderState.UNKNOWN:
                 await self._ask(order)
             elif not _is_at_venue(order):
