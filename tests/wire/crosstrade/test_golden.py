@@ -84,17 +84,15 @@ async def test_rpc_of_both_pages(house: Any, example: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "status"),
+    ("path", "error"),
     [
-        ("/v1/api/accounts/Sim101/executions?lookbackTime=abc", 400),
-        ("/v1/api/accounts/Nobody/executions", 400),
-        ("/v1/api/accounts/Sim101/executions/exec_a1b2c3", 400),
+        ("/v1/api/accounts/Sim101/executions?lookbackTime=abc", "Invalid request"),
+        ("/v1/api/accounts/Nobody/executions", "invalid_account"),
+        ("/v1/api/accounts/Sim101/executions/exec_a1b2c3", "invalid_execution"),
     ],
 )
-async def test_a_refusal_is_both_contracts_in_one(client: httpx.AsyncClient, path: str, status: int) -> None:
+async def test_a_refusal_is_both_contracts_in_one(client: httpx.AsyncClient, path: str, error: str) -> None:
     reply = await client.get(path)
-    assert reply.status_code == status
+    assert reply.status_code == 400
     assert set(reply.json()) == {"success", "error", "detail"}
-    assert reply.json()["success"] is False
-    if status == 400:
-        assert reply.json()["error"] == "Invalid request"
+    assert (reply.json()["success"], reply.json()["error"]) == (False, error)

@@ -194,10 +194,10 @@ BODY = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda each: each.operation_id)
+@pytest.mark.parametrize(
+    "command", [each for each in COMMANDS if "{account}" in each.path], ids=lambda each: each.operation_id
+)
 async def test_another_organizations_account_is_as_unknown_as_any(trader: httpx.AsyncClient, command: Any) -> None:
-    if "{account}" not in command.path:
-        pytest.skip("it names no account")
     params = {"instrument": "ES"} if "instrument" in command.query_names else None
     body = None if command.method == "GET" else BODY.get(command.api, {})
     answers = []
