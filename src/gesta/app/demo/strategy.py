@@ -64,7 +64,8 @@ _HOLDING = (
 
 
 def decide(seed: int, turn: int, look: Look, *, at_once: bool = False) -> list[Request]:
-    """The requests of one turn, in order. The same seed, turn and look give the same. `at_once`: nothing that waits."""
+    """The requests of one turn, in order: cancels, then one order at most. The same seed, turn and look give the same.
+    `at_once`: nothing that waits."""
     place = ("strategy", look.root, turn)
     requests: list[Request] = [
         Cancel(order.id) for order in look.working if not order.is_exit and look.now_us - order.since_us >= PATIENCE_US

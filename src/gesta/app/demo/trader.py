@@ -85,12 +85,12 @@ class Trader:
         )
 
     async def _act(self, turn: int, look: Look, *, at_once: bool = False) -> None:
-        for number, request in enumerate(strategy.decide(self._seed, turn, look, at_once=at_once)):
+        for request in strategy.decide(self._seed, turn, look, at_once=at_once):
             try:
                 if isinstance(request, Cancel):
                     await self._trading.cancel(self._principal, self._account, request.order_id)
                 else:
-                    named = msgspec.structs.replace(request, client_id=f"{look.root}-{turn}-{number}")
+                    named = msgspec.structs.replace(request, client_id=f"{look.root}-{turn}")
                     await self._trading.place(self._principal, self._account, named)
             except Conflict:
                 # It has ended meanwhile, or this turn's order is placed already and only the answer was lost.
