@@ -119,8 +119,8 @@ EventSink = Callable[[Sequence[VenueEvent]], None]
 
 
 class AccountFunds(msgspec.Struct, frozen=True, kw_only=True):
-    """What a venue that checks buying power must know. `cash` in money units; `max_position` is the largest quantity (not
-    lots) in any one instrument."""
+    """What a venue that checks buying power must know. `cash` in money units; `max_position` is the largest quantity,
+    not lots, in any one instrument."""
 
     cash: int
     max_position: Decimal | None = None
