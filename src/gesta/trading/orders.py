@@ -79,7 +79,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `filled` lots for `filled_ticks` = Σ ticks·lots, so that the average price is exact; `fills` counts them and makes
     their ids. `opened_by` is the entry whose bracket this order belongs to, `replaces` the order it took the place of,
     `parent_id` the executor or run that placed it. `is_triggered` says that a stop's price was reached. `gap` says
-    that it fired on the first quote after a hole in the market data. `time` fields are UTC microseconds.
+    that it fired on the first quote after a hole in the market data. `placed` has the terms that it was placed with, if
+    they have been changed. `time` fields are UTC microseconds.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_triggered: bool = False
     gap: bool = False
     reason: str = ""
+    placed: Change | None = None
     created_at_us: int
     updated_at_us: int
     seq: int = 0

@@ -143,8 +143,13 @@ class Bookkeeping:
             case OrderExpired():
                 self._on(order, event, OrderEvent.EXPIRE, "OrderExpired", event.reason)
             case OrderChanged():
+                before = Change(quantity=order.quantity, limit_ticks=order.limit_ticks, stop_ticks=order.stop_ticks)
                 changed = msgspec.structs.replace(
-                    order, quantity=event.quantity, limit_ticks=event.limit_ticks, stop_ticks=event.stop_ticks
+                    order,
+                    quantity=event.quantity,
+                    limit_ticks=event.limit_ticks,
+                    stop_ticks=event.stop_ticks,
+                    placed=order.placed or before,
                 )
                 terms = {"quantity": event.quantity, "limit": event.limit_ticks, "stop": event.stop_ticks}
                 self._on(changed, event, OrderEvent.CHANGE, "OrderChanged", message=event.reason, data=terms)

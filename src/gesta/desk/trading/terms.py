@@ -109,7 +109,12 @@ def change_of(request: ChangeOrder, order: Order, instrument: Instrument) -> Cha
 
 
 def is_same(order: Order, wanted: Order) -> bool:
-    """Whether a placement asks for what this order was placed as."""
+    """Whether a placement asks for what this order was placed as, whatever it has been changed to."""
+    if order.placed is not None:
+        placed = order.placed
+        order = msgspec.structs.replace(
+            order, quantity=placed.quantity, limit_ticks=placed.limit_ticks, stop_ticks=placed.stop_ticks
+        )
     return all(getattr(order, name) == getattr(wanted, name) for name in _TERMS)
 
 
