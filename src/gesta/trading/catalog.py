@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from gesta.kernel.errors import InvalidInput
@@ -260,15 +261,21 @@ def _refuse_month(specification: Specification, contract: Contract) -> NoReturn:
     )
 
 
-def _nearest(text: str, known: Sequence[str]) -> str | None:
-    """The likest, if it is no more than a letter longer or shorter: `AAPL` is no misspelled `PL`."""
+@lru_cache(maxsize=1024)
+def _nearest(text: str, known: tuple[str, ...]) -> str | None:
+    """The likest, if it is no more than a letter longer or shorter: `AAPL` is no misspelled `PL`. Remembered, because a
+    wrong name comes again with every row of a feed."""
     text = compact(text)
     best, score = None, 0.0
     for candidate in known:
         letters = compact(candidate)
         if abs(len(letters) - len(text)) > 1:
             continue
-        likeness = SequenceMatcher(None, text, letters).ratio()
+        matcher = SequenceMatcher(None, text, letters)
+        # A bound that costs little: most names are nothing alike.
+        if matcher.quick_ratio() < _LIKE:
+            continue
+        likeness = matcher.ratio()
         if likeness > score:
             best, score = candidate, likeness
     return best if score >= _LIKE else None
