@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from gesta.kernel.clock import Clock
-from gesta.trading.market import Listener, MarketData
+from gesta.trading.market import Listener, MarketData, Quote
 from gesta.venues.market_data.tally import Problem
 from gesta.venues.market_data.tapes import Tapes
 
@@ -133,6 +133,7 @@ class ReplayFeed:
         finally:
             self._tapes.close()
             self._over.set()
+        self._empty(listener)
         told = self.progress()
         log.info(
             "%s is over: %d quotes and trades, %d lines refused, %.0f times real time; its data is stale from now on",
@@ -142,6 +143,12 @@ class ReplayFeed:
             told.times_real,
         )
         self._tell(told)
+
+    def _empty(self, listener: Listener) -> None:
+        """Nobody bids or offers any more: nothing may be filled at the last price of a recording that has ended."""
+        now_us = self._clock.now_us()
+        for name in self.instruments():
+            listener(Quote(name, 0, 0, 0, 0, self._at_us, now_us))
 
     def _tell(self, progress: Progress) -> None:
         if self._progress is not None:

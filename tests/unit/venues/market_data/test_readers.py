@@ -148,6 +148,7 @@ def test_columns_in_any_order_with_a_byte_order_mark_and_windows_lines() -> None
         ("1703545200000000000,4800.00,4800.25,4", "4 fields"),
         ("soon,4800.00,4800.25,4,7", "nanoseconds"),
         ("-5,4800.00,4800.25,4,7", "nanoseconds"),
+        ("1703545200000,4800.00,4800.25,4,7", "nanoseconds"),
         ("99999999999999999999,4800.00,4800.25,4,7", "nanoseconds"),
         ("1703545200000000000,4800.10,4800.25,4,7", "tick size"),
         ("1703545200000000000,4800.00,4800.25,4.5,7", "lot size"),
@@ -159,6 +160,14 @@ def test_a_row_that_cannot_be_used_is_counted_and_explained(row: str, reason: st
     assert (len(found), tally.refused) == (3, 1)
     assert reason in tally.problems[0].reason
     assert tally.problems[0].line == 5
+
+
+def test_a_damaged_first_row_does_not_decide_the_contract() -> None:
+    header, _, rows = QUOTES_CSV.partition("\n")
+    for at in ("0", "1703545200", "9703545200000000000"):
+        found, tally = taped(f"{header}\n{at},4800.00,4800.25,4,7\n{rows}")
+        assert {data.instrument for data in found} == {"ES 03-24"}
+        assert (len(found), tally.refused) == (3, 1)
 
 
 def test_trades_that_cannot_be_used() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from gesta.kernel.clock import SystemClock
-from gesta.trading.market import MarketData
+from gesta.trading.market import MarketData, Quote
 from gesta.venues.market_data.push import PushFeed
 from gesta.venues.market_data.replay import Progress, ReplayFeed
 from gesta.venues.market_data.tapes import Tapes
@@ -53,7 +53,10 @@ async def test_at_full_speed_everything_comes_in_order_received_now(tmp_path: Pa
     await feed.start(heard.append)
     await over(feed)
     assert [data.venue_time_us for data in heard] == sorted(data.venue_time_us for data in heard)
-    assert len(heard) == 6
+    # The last one says that nobody bids or offers any more.
+    assert len(heard) == 7
+    assert isinstance(heard[-1], Quote)
+    assert (heard[-1].bid_size, heard[-1].ask_size) == (0, 0)
     assert all(begun_us <= data.received_at_us <= clock.now_us() for data in heard)
     last = told[-1]
     assert (last.taken, last.refused, last.is_over) == (6, 0, True)
@@ -86,7 +89,7 @@ async def test_it_gives_the_loop_back_and_waits_for_the_pause(tmp_path: Path) ->
     assert len(heard) == held
     gate.set()
     await over(feed)
-    assert len(heard) == 30_000
+    assert len(heard) == 30_001
     assert pauses > 10
 
 
@@ -99,7 +102,7 @@ async def test_a_pace_is_kept(tmp_path: Path) -> None:
     await feed.start(heard.append)
     await over(feed)
     assert clock.monotonic_s() - begun_s >= 0.095
-    assert len(heard) == 100
+    assert len(heard) == 101
     assert heard[-1].received_at_us - heard[0].received_at_us >= 90_000
     assert feed.progress().times_real <= 10.5
 
