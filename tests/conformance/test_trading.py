@@ -586,3 +586,33 @@ async def test_an_accepted_stop_waits_and_then_works(bench: Bench) -> None:
     bench.venue.tell(OrderAccepted(order_id=stop, at_us=1, venue_time_us=1, is_working=False))
     bench.venue.tell(OrderTriggered(order_id=stop, at_us=1, venue_time_us=1))
     assert await bench.state(stop) is OrderState.WORKING
+
+
+async def test_nobody_is_told_what_is_still_on_its_way_to_disk(bench: Bench) -> None:
+    """A repeated placement, and a cancel of what was just filled, wait for the commit that is under way."""
+    order_id = await bench.place(client_id="mine", type=OrderType.LIMIT, limit_price=Decimal(5800))
+    await bench.settle()
+    write, gate, held = bench.database.write, asyncio.Event(), asyncio.Event()
+
+    async def slow(program: Any, *, key: int = 0, unbounded: bool = False) -> Any:
+        held.set()
+        await gate.wait()
+        return await write(program, key=key, unbounded=unbounded)
+
+    bench.engine.pipeline._database.write = slow  # type: ignore[method-assign]
+    bench.venue.fill(order_id, 1, 1, 23_200)
+    await held.wait()
+    again = asyncio.create_task(
+        bench.place(client_id="mine", type=OrderType.LIMIT, limit_price=Decimal(5800)), name="again"
+    )
+    cancel = asyncio.create_task(bench.desk.cancel(bench.principal, bench.account, order_id))
+    refused = asyncio.create_task(bench.place(require_market_position=frozenset({MarketPosition.FLAT})))
+    done, _ = await asyncio.wait({again, cancel, refused}, timeout=0.05)
+    assert not done
+    gate.set()
+    assert await again == order_id
+    for task in (cancel, refused):
+        with pytest.raises(Conflict):
+            await task
+    bench.engine.pipeline._database.write = write  # type: ignore[method-assign]
+    assert await bench.state(order_id) is OrderState.FILLED

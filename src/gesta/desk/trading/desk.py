@@ -78,7 +78,13 @@ class TradingDesk:
         # From here to the journal nothing waits: what is checked is what the order meets.
         self.engine.check()
         state = self.engine.state
-        check_position(request, state.position(account.id, instrument.name), len(state.open_positions(account.id)))
+        held, opened = state.position(account.id, instrument.name), len(state.open_positions(account.id))
+        try:
+            check_position(request, held, opened)
+        except Conflict:
+            # The fill that the refusal tells of is on disk before it is told.
+            await self.engine.committed(account.organization)
+            raise
         self.engine.admit(account)
         state.numbers += 1
         order = msgspec.structs.replace(wanted, seq=state.numbers)
@@ -136,12 +142,17 @@ class TradingDesk:
     async def cancel(self, principal: Principal, account: Account, order_id: str) -> OrderView:
         self.may_trade(principal, account)
         order = await self.find(account, order_id)
-        if order.state in TERMINAL:
-            raise Conflict(f"Order {order_id[:64]} is {order.state} already.", order_id=order.id)
+        await self.check_works(account, order, order_id)
         self.engine.check()
         self.request_cancel(account, order.id)
         await self.engine.committed(account.organization)
         return self._view(account, self.engine.state.orders.get(order.id, order))
+
+    async def check_works(self, account: Account, order: Order, order_id: str) -> None:
+        """Raise Conflict for a final order. What ended it is on disk before anybody is told."""
+        if order.state in TERMINAL:
+            await self.engine.committed(account.organization)
+            raise Conflict(f"Order {order_id[:64]} is {order.state} already.", order_id=order.id)
 
     def request_cancel(self, account: Account, order_id: str) -> None:
         """Without waiting. A final order is left alone."""
@@ -170,10 +181,10 @@ class TradingDesk:
     async def change(self, principal: Principal, account: Account, order_id: str, request: ChangeOrder) -> OrderView:
         self.may_trade(principal, account)
         order = await self.find(account, order_id)
+        await self.check_works(account, order, order_id)
         change = change_of(request, order, self._market.instrument(order.instrument))
         self.engine.check()
         self.engine.admit(account)
-        order = self.engine.state.orders.get(order.id, order)
         self.engine.books.request_change(order, change, at_us=self.engine.clock.now_us(), source=API)
         await self.engine.committed(account.organization)
         # The venue has answered: a refusal is the caller's to know.

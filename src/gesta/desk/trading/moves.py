@@ -16,7 +16,6 @@ from gesta.desk.trading.terms import market_position as position_word
 from gesta.desk.trading.views import Flattened, OrderView, PositionView
 from gesta.kernel.errors import Conflict, InvalidInput
 from gesta.trading.instruments import Instrument
-from gesta.trading.order_states import TERMINAL
 from gesta.trading.orders import Order, OrderState, OrderType, Side, TimeInForce
 from gesta.trading.positions import Position
 
@@ -39,8 +38,7 @@ class Moves:
     async def replace(self, principal: Principal, account: Account, order_id: str, request: PlaceOrder) -> OrderView:
         desk = self._desk
         order = await desk.find(account, order_id)
-        if order.state in TERMINAL:
-            raise Conflict(f"Order {order_id[:64]} is {order.state} already.", order_id=order.id)
+        await desk.check_works(account, order, order_id)
         # What cannot be placed must not cost the order that stands.
         desk.check_terms(account, request)
         before = order.filled

@@ -53,6 +53,8 @@ class Pipeline:
         self._epoch = 0
         self._numbers: defaultdict[int, int] = defaultdict(int)
         self._open: dict[int, Batch] = {}
+        # What is on its way to disk: who asks now for what was decided must wait for it too.
+        self._under_way: dict[int, Batch] = {}
         self._writing = 0
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
@@ -115,7 +117,7 @@ class Pipeline:
 
         Raises Unavailable when it cannot be written now.
         """
-        batch = self._open.get(organization)
+        batch = self._open.get(organization) or self._under_way.get(organization)
         if batch is None:
             return
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -124,7 +126,7 @@ class Pipeline:
         await done
 
     async def flush_all(self) -> None:
-        for organization in list(self._open):
+        for organization in {*self._open, *self._under_way}:
             await self.flush(organization)
 
     async def idle(self) -> None:
@@ -143,9 +145,9 @@ class Pipeline:
             await self._wake.wait()
             self._wake.clear()
             while self._open:
-                batches, self._open = list(self._open.values()), {}
-                self._writing = sum(batch.weight for batch in batches)
-                for batch in batches:
+                self._under_way, self._open = self._open, {}
+                self._writing = sum(batch.weight for batch in self._under_way.values())
+                for batch in list(self._under_way.values()):
                     await self._write(batch)
                 self._writing = 0
                 self._room.set()
@@ -158,6 +160,7 @@ class Pipeline:
         except BaseException:
             _fail(batch, Unavailable("Trading has ended; whether this is on record is not known here."))
             raise
+        del self._under_way[batch.organization]
         for waiter in batch.waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -188,7 +191,7 @@ class Pipeline:
         if attempt == 0:
             log.error("trading.stalled", error=error.message, organization=batch.organization)
         self.stalled = True
-        for waiting in (batch, *self._open.values()):
+        for waiting in (*self._under_way.values(), *self._open.values()):
             waiting.is_late = True
             _fail(waiting, error)
 
@@ -205,8 +208,9 @@ class Pipeline:
         self.ended = error if isinstance(error, Unavailable) else Unavailable("Trading has ended; the log says why.")
         self._room.set()
         self._idle.set()
-        for batch in self._open.values():
+        for batch in (*self._under_way.values(), *self._open.values()):
             _fail(batch, self.ended)
+        self._under_way.clear()
         self._open.clear()
 
 

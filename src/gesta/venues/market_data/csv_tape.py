@@ -15,7 +15,7 @@ from gesta.venues.market_data.tally import Resolve, Tally
 QUOTE_COLUMNS = ("ts_event_ns", "bid", "ask", "bid_qty", "ask_qty")
 TRADE_COLUMNS = ("ts_event_ns", "price", "qty", "aggressor")
 _AGGRESSORS = {"BUY": 1, "B": 1, "SELL": -1, "S": -1, "A": -1, "NONE": 0, "N": 0, "": 0}
-# September 2001 and 2090: what lies outside is in another unit, or damaged, and must not decide which contract is meant.
+# September 2001 and 2090: what lies outside is of another unit or damaged, and must not decide the contract.
 _OLDEST_NS, _NEWEST_NS = 10**18, 3_786_912_000 * 10**9
 
 
