@@ -202,14 +202,18 @@ def test_a_replay_that_runs_is_not_pushed_aside(tmp_path: Path) -> None:
 
 @real
 def test_the_real_hour_of_es_fills_an_order(command: Command, gesta: Gesta) -> None:
-    # A first stretch of the hour makes the market known; an order below it rests, and the hour trades through it.
+    # The first quote makes the market known; a sale above it rests, and the hour trades through it.
     row = {"instrument": ES, "bid": "4800.00", "ask": "4800.25", "bid_size": 4, "ask_size": 7}
     gesta.market.push([{**row, "time": "2023-12-25T23:00:00Z"}], restart=True)
+    placed = gesta.trading.place("Sim101", "ES", "sell", 3, limit_price="4805.00", time_in_force="GTC")
     ended = command(ES_QUOTES, ES_TRADES, "--speed", "max")
     assert ended.code == 0, ended.err
     assert f"28,397 quotes and trades of {ES}" in ended.out
     said = gesta.market.get("ES")
     assert (said["bid"], said["ask"], said["instrument"]) == ("4810.00", "4810.25", ES)
+    assert gesta.trading.wait("Sim101", placed["orderId"])["orderState"] == "Filled"
+    fills = list(gesta.executions.list(kind="fill"))
+    assert {fill["detail"]["price"] for fill in fills} == {"4805.00"}
 
 
 @real
