@@ -60,6 +60,8 @@ PREFIXES = {
 STREAMED_TYPES = {"native": b"application/x-ndjson"}
 
 LAST_USED_S = 15.0
+# A listener of market data that raised stops the service: what it missed is not known to anybody else.
+LISTENERS_S = 1.0
 
 _PING = Statement("operations.ping", "SELECT 1", "SELECT 1")
 
@@ -182,6 +184,7 @@ async def build(
         trading = None
         if settings.trading.enabled:
             trading = await stack.enter_async_context(_trading(core, supervisor))
+            supervisor.every(LISTENERS_S, "look after the market's listeners", trading.market.check)
         services = services_of(core, trading)
         dialects = dialects_of(services)
         app = compose(core, dialects)
