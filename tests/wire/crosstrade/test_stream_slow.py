@@ -68,7 +68,7 @@ async def test_replies_are_never_lost(open_house: StreamHouse) -> None:
             open_house.trading.publish(1, order_update(account, number, LONG))
             if number % 100 == 0:
                 await asyncio.sleep(0)
-        replies = []
+        replies: list[int] = []
         seqs = [1]
         while len(replies) < 200:
             frame = await hear(slow)

@@ -141,4 +141,13 @@ class Outbox:
         return '{"type":"resync","seq":', f',"dropped":{dropped}}}'
 
 
-__all__ = ["MAX_EVENTS", "MAX_EVENT_CHARACTERS", "MAX_REPLIES", "Outbox", "Pushed", "Source", "Topic"]
+__all__ = [
+    "MAX_EVENTS",
+    "MAX_EVENT_CHARACTERS",
+    "MAX_REPLIES",
+    "MAX_REPLY_CHARACTERS",
+    "Outbox",
+    "Pushed",
+    "Source",
+    "Topic",
+]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesta.access.model import Account, AccountType, Environment
-from gesta.apis.crosstrade.outbox import MAX_REPLIES, Outbox, Pushed, Topic
+from gesta.apis.crosstrade.outbox import MAX_REPLIES, MAX_REPLY_CHARACTERS, Outbox, Pushed, Topic
 
 ACCOUNT = Account(id=1, organization=1, name="Sim101", type=AccountType.TRADING, environment=Environment.PRODUCTION)
 
@@ -97,13 +97,21 @@ def test_silence_keeps_replies() -> None:
 
 def test_it_says_when_replies_are_not_taken() -> None:
     outbox = Outbox()
+    said = []
     for _ in range(MAX_REPLIES):
-        assert not outbox.is_full_of_replies
+        said.append(outbox.is_full_of_replies)
         outbox.reply("{}")
-    assert outbox.is_full_of_replies
+    said.append(outbox.is_full_of_replies)
     outbox.next()
-    assert not outbox.is_full_of_replies
-    outbox.reply("x" * (1024 * 1024))
+    said.append(outbox.is_full_of_replies)
+    outbox.reply("x" * MAX_REPLY_CHARACTERS)
+    said.append(outbox.is_full_of_replies)
+    assert said == [False] * MAX_REPLIES + [True, False, True]
+
+
+def test_one_large_reply_is_enough() -> None:
+    outbox = Outbox()
+    outbox.reply("x" * MAX_REPLY_CHARACTERS)
     assert outbox.is_full_of_replies
 
 
