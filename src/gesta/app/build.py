@@ -45,6 +45,7 @@ MIGRATIONS = (
     ("access", "gesta.access.migrations"),
     ("ledger", "gesta.ledger.migrations"),
     ("trading", "gesta.desk.trading.migrations"),
+    ("executors", "gesta.executors.migrations"),
 )
 
 # The paths that each dialect publishes. The longest matching prefix wins, at a segment boundary.
@@ -159,6 +160,7 @@ def services_of(core: Core, trading: TradingStack | None = None) -> Services:
         },
         trading=None if trading is None else trading.desk,
         market=None if trading is None else trading.market,
+        executors=None if trading is None else trading.executors,
     )
 
 

@@ -18,6 +18,8 @@ from gesta.desk.market.desk import MarketDesk
 from gesta.desk.reading import Reading
 from gesta.desk.trading.desk import TradingDesk
 from gesta.desk.trading.engine import Engine
+from gesta.executors.control import Executors
+from gesta.executors.runner import Runner
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.ids import IdSource
@@ -40,6 +42,8 @@ class TradingStack(msgspec.Struct, frozen=True, kw_only=True):
     desk: TradingDesk
     market: MarketDesk
     engine: Engine
+    executors: Executors
+    runner: Runner
 
 
 def catalog_of(settings: TradingSettings) -> Catalog:
@@ -120,6 +124,10 @@ async def open_trading(
         on_failure=on_failure,
     )
     desk = TradingDesk(engine, database=database, reading=reading, access=access, market=market, ids=ids)
+    runner = Runner(engine=engine, market=market, database=database, ledger=ledger, access=access)
+    executors = Executors(
+        runner=runner, engine=engine, market=market, database=database, reading=reading, access=access, ids=ids
+    )
     plan = FeedPlan(
         market=settings.market,
         replay=tuple(part for part in settings.replay.split(os.pathsep) if part),
@@ -130,7 +138,9 @@ async def open_trading(
     async with AsyncExitStack() as stack:
         stack.push_async_callback(engine.stop)
         await engine.start()
+        stack.push_async_callback(runner.stop)
+        await runner.start()
         stack.push_async_callback(market.stop)
         for feed in feeds_of(plan, catalog, clock, pause=pause, progress=progress):
             await market.start_feed(feed)
-        yield TradingStack(desk=desk, market=market, engine=engine)
+        yield TradingStack(desk=desk, market=market, engine=engine, executors=executors, runner=runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from decimal import Decimal
 
 import msgspec
 
@@ -77,10 +78,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account. `instrument` is a resolved name.
 
     `filled` lots for `filled_ticks` = Σ ticks·lots, so that the average price is exact; `fills` counts them and makes
-    their ids. `opened_by` is the entry whose bracket this order belongs to, `replaces` the order it took the place of,
-    `parent_id` the executor or run that placed it. `is_triggered` says that a stop's price was reached. `gap` says
-    that it fired on the first quote after a hole in the market data. `placed` has the terms that it was placed with, if
-    they have been changed. `time` fields are UTC microseconds.
+    their ids; `commission` is what they cost, in the instrument's currency. `opened_by` is the entry whose bracket this
+    order belongs to, `replaces` the order it took the place of, `parent_id` the executor or run that placed it.
+    `is_triggered` says that a stop's price was reached. `gap` says that it fired on the first quote after a hole in the
+    market data. `placed` has the terms that it was placed with, if they have been changed. `time` fields are UTC
+    microseconds.
     """
 
     id: str
@@ -107,6 +109,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     filled: int = 0
     filled_ticks: int = 0
     fills: int = 0
+    commission: Decimal = Decimal(0)
     is_triggered: bool = False
     gap: bool = False
     reason: str = ""

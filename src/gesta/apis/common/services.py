@@ -13,6 +13,7 @@ from gesta.desk.market.face import Market
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
 from gesta.desk.trading.face import Trading
+from gesta.executors.control import Executors
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import Unavailable
 from gesta.kernel.ids import IdSource
@@ -58,6 +59,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     vendor_codecs: Mapping[str, VendorCodec] = {}
     trading: Trading | None = None
     market: Market | None = None
+    executors: Executors | None = None
 
     @property
     def trades(self) -> Trading:
@@ -65,6 +67,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         if self.trading is None:
             raise Unavailable("Trading is switched off on this server (setting `trading.enabled`).")
         return self.trading
+
+    @property
+    def runs_executors(self) -> Executors:
+        """The front door of executors. Raises Unavailable where this process runs none."""
+        if self.executors is None:
+            raise Unavailable("Executors are switched off on this server (setting `trading.enabled`).")
+        return self.executors
 
     @property
     def markets(self) -> Market:

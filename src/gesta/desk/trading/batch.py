@@ -10,6 +10,7 @@ import msgspec
 from gesta.desk.trading.state import Funds, Holding
 from gesta.desk.trading.views import OrderView, PositionView
 from gesta.ledger.records import NewExecution, Transition
+from gesta.storage.program import Statement
 from gesta.trading.orders import Change, Order
 from gesta.trading.positions import Position
 
@@ -72,6 +73,8 @@ class Batch:
         self.restated: list[Restated] = []
         self.positions: dict[Holding, Position] = {}
         self.funds: dict[tuple[int, str], Funds] = {}
+        # Rows of whoever stands on trading, by a key of theirs: what is put twice is written once, as it stands last.
+        self.also: dict[object, tuple[Statement, tuple[Any, ...]]] = {}
         self.commands: list[Command] = []
         self.tellings: list[Telling] = []
         self.waiters: list[asyncio.Future[None]] = []

@@ -17,6 +17,7 @@ from gesta.desk.trading.state import Funds, State
 from gesta.desk.trading.views import OrderView, PositionView
 from gesta.kernel.errors import Conflict
 from gesta.trading.instruments import Instrument
+from gesta.trading.money import from_units
 from gesta.trading.order_states import OrderEvent, next_state
 from gesta.trading.orders import Change, Order, OrderState, OrderType, Side, TimeInForce
 from gesta.trading.positions import FillEffect, Position, apply_fill
@@ -57,6 +58,8 @@ class Bookkeeping:
         self._session = session
         self._batch_of = batch_of
         self._view = view
+        # Told of each order that somebody else's work placed, once what happened to it is in the batch.
+        self.follower: Callable[[Order], None] = lambda _: None
 
     # -- intents
 
@@ -105,6 +108,12 @@ class Bookkeeping:
         gone = self._moved(order, OrderEvent.CANCEL, at_us=at_us, reason=reason)
         batch = self._batch_of(order.organization)
         self._put(gone, batch, at_us=at_us, source="desk", event="OrderWithdrawn", message=reason)
+        self._tell_follower(gone.id)
+
+    def _tell_follower(self, order_id: str) -> None:
+        after = self._state.orders.get(order_id)
+        if after is not None and after.parent_id is not None:
+            self.follower(after)
 
     def lost(self, order: Order, *, at_us: int) -> None:
         """The venue did not answer: it is asked before anything else happens."""
@@ -120,6 +129,7 @@ class Bookkeeping:
             return
         try:
             self._apply(order, event)
+            self._tell_follower(order.id)
         except Conflict as error:
             # The table has no row for it: said, kept on the order's own record, and nothing else changes.
             log.error("trading.anomaly", order_id=order.id, event_type=type(event).__name__, error=error.message)
@@ -187,6 +197,7 @@ class Bookkeeping:
             filled=filled,
             filled_ticks=order.filled_ticks + event.ticks * event.lots,
             fills=order.fills + 1,
+            commission=order.commission + from_units(event.commission),
             gap=order.gap or event.gap,
         )
         batch = self._batch_of(order.organization)

@@ -115,6 +115,8 @@ def commit(
         yield Many(SQL["position.put"], rows)
     if batch.funds:
         yield Many(SQL["funds.put"], [funds_row(funds) for _, funds in sorted(batch.funds.items())])
+    for statement, parameters in batch.also.values():
+        yield Fetch(statement, parameters)
     last_note = batch.notes[-1].note if batch.notes else 0
     yield Fetch(SQL["lease.advance"], (organization, epoch, batch.number, last_note))
     reach("trading.commit.rows")

@@ -108,6 +108,28 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE TABLE executor_keys (
+  organization bigint NOT NULL,
+  key text NOT NULL,
+  id text NOT NULL,
+  content bytea NOT NULL,
+  CONSTRAINT executor_keys_pkey PRIMARY KEY (organization, key)
+);
+CREATE TABLE executor_states (
+  number bigint NOT NULL,
+  organization bigint NOT NULL,
+  account bigint NOT NULL,
+  id text NOT NULL,
+  type text NOT NULL,
+  active bigint NOT NULL,
+  created_at bigint NOT NULL,
+  config bytea NOT NULL,
+  state bytea NOT NULL,
+  orders bytea NOT NULL,
+  CONSTRAINT executor_states_pkey PRIMARY KEY (number)
+) WITH (fillfactor=80);
+CREATE INDEX executor_states_active ON executor_states USING btree (number) WHERE (active = 1);
+CREATE UNIQUE INDEX executor_states_id ON executor_states USING btree (organization, id);
 CREATE TABLE funds (
   account bigint NOT NULL,
   currency text NOT NULL,

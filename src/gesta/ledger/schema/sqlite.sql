@@ -97,6 +97,27 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE TABLE executor_keys (
+  organization INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  id TEXT NOT NULL,
+  content BLOB NOT NULL,
+  PRIMARY KEY (organization, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE executor_states (
+  number INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  type TEXT NOT NULL,
+  active INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  config BLOB NOT NULL,
+  state BLOB NOT NULL,
+  orders BLOB NOT NULL
+) STRICT;
+CREATE INDEX executor_states_active ON executor_states (number) WHERE active = 1;
+CREATE UNIQUE INDEX executor_states_id ON executor_states (organization, id);
 CREATE TABLE funds (
   account INTEGER NOT NULL,
   currency TEXT NOT NULL,

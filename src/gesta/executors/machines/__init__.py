@@ -1,0 +1,1 @@
+"""The machines: one module per executor type, pure."""

@@ -1,0 +1,379 @@
+"""The runner: wakes a machine for its orders, its prices, its moments and what it is asked, and carries what it decides
+into the same batch of the journal: the executor's state, its row in the ledger with the event, and its orders.
+
+It never polls. What is not on disk is not told, and not sent to the venue. A start goes on where the journal stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import structlog
+
+from gesta.access.face import Access
+from gesta.desk.market.face import Market
+from gesta.desk.trading import journal as trading_journal
+from gesta.desk.trading.batch import Restated
+from gesta.desk.trading.engine import Engine
+from gesta.desk.trading.fills import fill_id
+from gesta.executors import journal, legs
+from gesta.executors.detail import detail_of, status_of
+from gesta.executors.journal import SQL, Followed, Stored
+from gesta.executors.machines.face import (
+    Cancel,
+    Command,
+    Event,
+    Leg,
+    Log,
+    Machine,
+    Moved,
+    OrderKind,
+    OrderStatus,
+    OrderUpdated,
+    Place,
+    Price,
+    Report,
+    RunnableStatus,
+    Tracked,
+)
+from gesta.executors.registry import machine_of
+from gesta.executors.watching import Watching
+from gesta.kernel.crash import reach
+from gesta.kernel.errors import GestaError, NotFound, ServerError
+from gesta.ledger.face import Ledger
+from gesta.ledger.records import ExecutorDetail, NewEvent, Severity, Status, Transition
+from gesta.storage.program import Database
+from gesta.trading.instruments import Instrument
+from gesta.trading.market import Flag, MarketData, Quote
+from gesta.trading.order_states import TERMINAL
+from gesta.trading.orders import Order, OrderState, TimeInForce
+
+# A machine that wants to look again at once may do so this often in one wake-up; then it waits for the next moment.
+AT_ONCE = 16
+AGAIN_US = 1_000_000
+CROSSES = "A maker order would have been filled at once."
+SOURCE = "executor"
+
+log = structlog.get_logger("gesta.executors")
+
+
+class Live:
+    """One active executor."""
+
+    __slots__ = ("detail", "instruments", "machine", "orders", "status", "stored")
+
+    def __init__(
+        self, stored: Stored, instruments: tuple[Instrument, ...], status: Status, detail: ExecutorDetail | None = None
+    ) -> None:
+        self.stored = stored
+        self.detail = detail
+        self.machine: Machine[Any, Any] = machine_of(stored.type)
+        self.instruments = instruments
+        self.status = status
+        # Of what the machine still follows.
+        self.orders: dict[str, Followed] = dict(stored.orders)
+
+
+class Runner:
+    def __init__(self, *, engine: Engine, market: Market, database: Database, ledger: Ledger, access: Access) -> None:
+        self._engine = engine
+        self._ledger = ledger
+        self._market = market
+        self._database = database
+        self._access = access
+        self._live: dict[str, Live] = {}
+        self._by_order: dict[str, str] = {}
+        self._watching = Watching()
+        self.numbers = 0
+        self._unlisten: Callable[[], None] | None = None
+        self._ticker: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+
+    # -- life
+
+    async def start(self) -> int:
+        """Load what was active and go on. Returns how many."""
+        loaded = await self._database.read(journal.active)
+        self.numbers = loaded.newest
+        self._engine.books.follower = self._on_order
+        for stored in loaded.executors:
+            await self._resume(stored)
+        self._unlisten = self._market.listen(self._on_market)
+        self._ticker = asyncio.create_task(self._tick_forever(), name="executors' moments")
+        log.info("executors.started", active=len(self._live))
+        return len(self._live)
+
+    async def stop(self) -> int:
+        """Executors stay active on record. Returns how many go on at the next start."""
+        if self._unlisten is not None:
+            self._unlisten()
+            self._unlisten = None
+        ticker, self._ticker = self._ticker, None
+        if ticker is not None:
+            ticker.cancel()
+            await asyncio.gather(ticker, return_exceptions=True)
+        return len(self._live)
+
+    async def _resume(self, stored: Stored) -> None:
+        account = await self._access.account_by_id(stored.organization, stored.account)
+        if account is None:
+            raise NotFound(f"Account {stored.account} of executor {stored.id} does not exist.", what="account")
+        self._engine.state.accounts.setdefault(account.id, account)
+        instruments = self._instruments(stored)
+        row = await self._ledger.get(stored.organization, stored.id)
+        shown = row.detail if row is not None and isinstance(row.detail, ExecutorDetail) else None
+        live = Live(stored, instruments, status_of(stored.state), shown)
+        self._live[stored.id] = live
+        # What happened to its orders while the machine was not told: their rows are the truth.
+        for order_id, followed in list(live.orders.items()):
+            self._by_order[order_id] = stored.id
+            order = await self._order(stored.account, order_id)
+            if order is None:
+                raise ServerError(f"Order {order_id} of executor {stored.id} is not on record.")
+            self._told(live, order, followed)
+        self._look(live)
+
+    async def _order(self, account: int, order_id: str) -> Order | None:
+        known = self._engine.state.orders.get(order_id)
+        if known is not None:
+            return known
+        return await self._database.read(lambda: trading_journal.order(account, order_id), snapshot=False)
+
+    def _instruments(self, stored: Stored) -> tuple[Instrument, ...]:
+        return tuple(legs.instrument_of(leg, self._market.resolve) for leg in _legs_of(stored))
+
+    # -- what others ask
+
+    def find(self, organization: int, executor_id: str) -> Live | None:
+        live = self._live.get(executor_id)
+        return live if live is not None and live.stored.organization == organization else None
+
+    def active(self, organization: int) -> list[Live]:
+        return [live for live in self._live.values() if live.stored.organization == organization]
+
+    def add(self, stored: Stored, instruments: tuple[Instrument, ...], event: Event) -> Live:
+        """Begin: its row in the ledger is in the open batch already."""
+        live = Live(stored, instruments, Status.RUNNING)
+        self._live[stored.id] = live
+        self._step(live, event)
+        self._look(live)
+        return live
+
+    def tell(self, live: Live, event: Event) -> None:
+        """An intent of a caller."""
+        self._step(live, event)
+        self._look(live)
+
+    def prices(self, live: Live) -> Mapping[int, Price]:
+        """What each leg can be traded at now; a leg without a market is missing."""
+        found = {}
+        for leg, instrument in enumerate(live.instruments):
+            price = legs.price_of(instrument, self._market.snapshot(instrument.name).quote)
+            if price is not None:
+                found[leg] = price
+        return found
+
+    def report(self, live: Live) -> Report:
+        return live.machine.report(live.stored.state, self.prices(live))
+
+    # -- wake-ups
+
+    def _on_market(self, data: MarketData) -> None:
+        if type(data) is not Quote or data.flags & (Flag.CROSSED | Flag.STALE):
+            return
+        for executor_id in self._watching.reached(data):
+            live = self._live.get(executor_id)
+            if live is not None:
+                self._look(live, moved=True)
+
+    def _on_order(self, order: Order) -> None:
+        """What the venue said of an order of an executor, within the batch that holds it."""
+        live = self._live.get(self._by_order.get(order.id, ""))
+        if live is None:
+            return
+        self._told(live, order, live.orders[order.id])
+        self._look(live)
+
+    def _told(self, live: Live, order: Order, followed: Followed) -> None:
+        if order.state in TERMINAL:
+            self._forget(live, order.id)
+        instrument = live.instruments[followed.leg]
+        tracked = legs.tracked_of(order, instrument, followed.tag, followed.leg, followed.kind)
+        self._step(live, self._updated(live, tracked))
+
+    def _forget(self, live: Live, order_id: str) -> None:
+        live.orders.pop(order_id, None)
+        self._by_order.pop(order_id, None)
+
+    def tick(self) -> None:
+        """Wake those whose moment has come."""
+        for executor_id in self._watching.due(self._engine.clock.now_us()):
+            live = self._live.get(executor_id)
+            if live is not None:
+                self._look(live, moved=True)
+
+    async def _tick_forever(self) -> None:
+        while True:
+            self.tick()
+            next_us = self._watching.next_us()
+            self._wake.clear()
+            wait_s = 3600.0 if next_us is None else max(0.0, (next_us - self._engine.clock.now_us()) / 1_000_000)
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait_s)
+            except TimeoutError:
+                continue
+
+    def _look(self, live: Live, *, moved: bool = False) -> None:
+        """Let the machine look as often as it wants to at once, then say what wakes it next."""
+        if moved:
+            self._step(live, Moved(at_us=self._engine.clock.now_us(), prices=self.prices(live)))
+        for _ in range(AT_ONCE):
+            if not live.stored.is_active:
+                break
+            watches = live.machine.watches(live.stored.state)
+            now_us = self._engine.clock.now_us()
+            if watches.at_us is None or watches.at_us > now_us:
+                break
+            self._step(live, Moved(at_us=now_us, prices=self.prices(live)))
+        if not live.stored.is_active:
+            self._watching.drop(live.stored.id)
+            return
+        watches = live.machine.watches(live.stored.state)
+        now_us = self._engine.clock.now_us()
+        if watches.at_us is not None and watches.at_us <= now_us:
+            watches = msgspec.structs.replace(watches, at_us=now_us + AGAIN_US)
+        self._watching.put(live.stored.id, watches, live.instruments)
+        self._wake.set()
+
+    def _updated(self, live: Live, tracked: Tracked) -> OrderUpdated:
+        return OrderUpdated(at_us=self._engine.clock.now_us(), prices=self.prices(live), order=tracked)
+
+    # -- one step
+
+    def _step(self, live: Live, event: Event) -> None:
+        """One decision and everything that follows from it, into the open batch."""
+        if not live.stored.is_active:
+            return
+        state, commands = live.machine.step(live.stored.state, event)
+        if state == live.stored.state and not commands:
+            return
+        reach("executors.step")
+        before = live.stored
+        report = live.machine.report(state, event.prices)
+        is_active = report.status is not RunnableStatus.TERMINATED
+        live.stored = msgspec.structs.replace(before, state=state, is_active=is_active)
+        self._record(live, report, event, commands)
+        for command in commands:
+            self._carry_out(live, command)
+        # With the orders that it follows by now, whatever a refused one has led to.
+        live.stored = msgspec.structs.replace(live.stored, orders=dict(live.orders))
+        batch = self._engine.open_batch(before.organization)
+        batch.also["executor", before.number] = (SQL["state.put"], journal.row_of(live.stored))
+        if not live.stored.is_active and before.id in self._live:
+            del self._live[before.id]
+            for order_id in list(live.orders):
+                self._forget(live, order_id)
+            self._watching.drop(before.id)
+
+    def _record(self, live: Live, report: Report, event: Event, commands: tuple[Command, ...]) -> None:
+        batch = self._engine.open_batch(live.stored.organization)
+        status = status_of(live.stored.state, report)
+        lines = [command for command in commands if isinstance(command, Log)]
+        detail = live.detail = detail_of(live.stored, report, lines, live.detail)
+        title, severity = _said(event, commands)
+        for line in lines:
+            said = NewEvent(
+                type="executor.log", level=Severity(line.level.lower()), message=line.message, at_us=event.at_us
+            )
+            batch.restated.append(Restated(live.stored.id, live.stored.account, Transition(event=said)))
+        change = Transition(
+            event=NewEvent(type=f"executor.{title}", level=severity, title=title, at_us=event.at_us),
+            status=status if status is not live.status else None,
+            detail=detail,
+        )
+        live.status = status
+        batch.restated.append(Restated(live.stored.id, live.stored.account, change))
+
+    def _carry_out(self, live: Live, command: Command) -> None:
+        now_us = self._engine.clock.now_us()
+        if isinstance(command, Cancel):
+            order = self._engine.state.orders.get(order_id_of(live.stored.id, command.tag))
+            if order is not None and order.state not in TERMINAL and order.state is not OrderState.CANCEL_PENDING:
+                self._engine.books.request_cancel(order, at_us=now_us, source=SOURCE)
+        elif isinstance(command, Place):
+            self._place(live, command.order, now_us)
+
+    def _place(self, live: Live, tracked: Tracked, now_us: int) -> None:
+        instrument = live.instruments[tracked.leg]
+        try:
+            order = self._order_of(live, tracked, instrument, now_us)
+        except GestaError as error:
+            self._refused(live, tracked, error.message)
+            return
+        if tracked.kind is OrderKind.LIMIT_MAKER and self._crosses(order, instrument):
+            self._refused(live, tracked, CROSSES)
+            return
+        live.orders[order.id] = Followed(tracked.tag, tracked.leg, tracked.kind)
+        self._by_order[order.id] = live.stored.id
+        self._engine.books.place(order, source=SOURCE)
+
+    def _refused(self, live: Live, tracked: Tracked, reason: str) -> None:
+        """An order that cannot be sent has failed; the machine hears of it in the same batch."""
+        self._step(live, self._updated(live, _failed(tracked, reason)))
+
+    def _order_of(self, live: Live, tracked: Tracked, instrument: Instrument, now_us: int) -> Order:
+        self._engine.state.numbers += 1
+        stored = live.stored
+        return Order(
+            id=order_id_of(stored.id, tracked.tag),
+            organization=stored.organization,
+            account=stored.account,
+            instrument=instrument.name,
+            side=legs.SIDES[tracked.side],
+            type=legs.TYPES[tracked.kind],
+            quantity=instrument.lots(tracked.amount),
+            time_in_force=TimeInForce.GTC,
+            limit_ticks=None if not tracked.kind.is_limit else instrument.ticks(tracked.price or Decimal(0)),
+            name=f"{stored.type} {tracked.tag}",
+            parent_id=stored.id,
+            created_at_us=now_us,
+            updated_at_us=now_us,
+            seq=self._engine.state.numbers,
+        )
+
+    def _crosses(self, order: Order, instrument: Instrument) -> bool:
+        quote = self._market.snapshot(instrument.name).quote
+        if quote is None or order.limit_ticks is None:
+            return False
+        if order.side.sign > 0:
+            return bool(quote.ask_size) and order.limit_ticks >= quote.ask
+        return bool(quote.bid_size) and order.limit_ticks <= quote.bid
+
+
+def order_id_of(executor_id: str, tag: int) -> str:
+    """A function of the executor and its step, so that an order that is sent again is the same order."""
+    return fill_id(f"executor:{executor_id}:{tag}")
+
+
+def _legs_of(stored: Stored) -> tuple[Leg, ...]:
+    machine = machine_of(stored.type)
+    return machine.legs(machine.parse(stored.config))
+
+
+def _failed(tracked: Tracked, reason: str) -> Tracked:
+    return msgspec.structs.replace(tracked, status=OrderStatus.FAILED, reason=reason)
+
+
+def _said(event: Event, commands: tuple[Command, ...]) -> tuple[str, Severity]:
+    """What the step is called on the timeline."""
+    if isinstance(event, OrderUpdated):
+        failed = event.order.status is OrderStatus.FAILED
+        return f"order_{event.order.status}", Severity.WARNING if failed else Severity.INFO
+    name = {"Started": "started", "StopAsked": "stop_asked"}.get(type(event).__name__, "looked")
+    if any(isinstance(command, Place) for command in commands):
+        name = "placed" if name == "looked" else name
+    return name, Severity.INFO

@@ -1,0 +1,22 @@
+-- name: state.put
+INSERT INTO executor_states (number, organization, account, id, type, active, created_at, config, state, orders)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (number) DO UPDATE SET active = excluded.active, state = excluded.state,
+  orders = excluded.orders
+
+-- name: state.active
+SELECT number, organization, account, id, type, active, created_at, config, state, orders FROM executor_states
+WHERE active = 1 ORDER BY number
+
+-- name: state.newest
+SELECT coalesce(max(number), 0) FROM executor_states
+
+-- name: state.get
+SELECT number, organization, account, id, type, active, created_at, config, state, orders FROM executor_states
+WHERE organization = $1 AND id = $2
+
+-- name: key.get
+SELECT id, content FROM executor_keys WHERE organization = $1 AND key = $2
+
+-- name: key.add
+INSERT INTO executor_keys (organization, key, id, content) VALUES ($1, $2, $3, $4)

@@ -1,0 +1,283 @@
+"""Executors on each kind of database: what they decide is on disk with its orders, and a restart goes on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from gesta.access.model import AccountType, Principal, Scope
+from gesta.access.service import AccessService
+from gesta.access.settings import AccessSettings
+from gesta.app.build import MIGRATIONS
+from gesta.desk.market.desk import MarketDesk
+from gesta.desk.reading import Reading
+from gesta.desk.trading.engine import Engine
+from gesta.desk.trading.verify import verify
+from gesta.executors.control import CreateExecutor, Executors
+from gesta.executors.runner import Runner, order_id_of
+from gesta.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
+from gesta.ledger.query import Filter
+from gesta.ledger.records import Execution, ExecutorDetail, Kind, Status
+from gesta.ledger.store import StoredLedger
+from gesta.ledger.verify import verify as recount
+from gesta.storage.migrate import migrate
+from gesta.storage.program import Database
+from gesta.testing.fakes import ManualClock, SeededIds
+from gesta.trading.catalog import Catalog
+from gesta.trading.fees import ZERO_FEES
+from gesta.trading.market import Quote
+from gesta.venues.paper.settings import PaperSettings
+from gesta.venues.paper.venue import PaperVenue
+
+PAIR = "BTC-USDT"
+TICK = Decimal("0.01")
+
+
+class Bench:
+    """One process's executors, over a database that outlives it."""
+
+    def __init__(self, database: Database, clock: ManualClock, seed: int) -> None:
+        self.database, self.clock = database, clock
+        ids = SeededIds(seed)
+        self.ledger = StoredLedger(database, clock)
+        self.access = AccessService(database, clock, ids, AccessSettings())
+        self.market = MarketDesk(Catalog(), clock)
+        venue = PaperVenue(
+            instrument_of=self.market.instrument,
+            settings=PaperSettings(),
+            commission=lambda order, instrument, lots, ticks, is_maker: ZERO_FEES.commission(
+                instrument, lots, ticks, is_maker
+            ),
+            session_end_us=lambda instrument, at_us: at_us + 10**15,
+            now_us=clock.now_us,
+        )
+        self.engine = Engine(
+            database=database,
+            ledger=self.ledger,
+            access=self.access,
+            venue=venue,
+            market=self.market,
+            clock=clock,
+            session=lambda: 1,
+            starting_cash=Decimal(1_000_000),
+        )
+        reading = Reading(self.ledger)
+        self.runner = Runner(
+            engine=self.engine, market=self.market, database=database, ledger=self.ledger, access=self.access
+        )
+        self.executors = Executors(
+            runner=self.runner,
+            engine=self.engine,
+            market=self.market,
+            database=database,
+            reading=reading,
+            access=self.access,
+            ids=ids,
+        )
+
+    async def open(self) -> None:
+        named = [each for each in await self.access.organizations() if each.name == "Desk"]
+        organization = named[0] if named else await self.access.create_organization("Desk")
+        self.account = await self.access.ensure_account(organization.id, "master_account", AccountType.TRADING)
+        self.principal = Principal(
+            organization=organization,
+            identity_id=1,
+            identity_name="trader",
+            credential_id=1,
+            scopes=frozenset({Scope.TRADE}),
+        )
+        await self.engine.start()
+        await self.runner.start()
+
+    async def quote(self, price: str, size: int = 10**9) -> None:
+        """The market is at a price, one tick wide, and everything that follows is on disk."""
+        bid = int(Decimal(price) / TICK)
+        self.clock.advance_us(1_000_000)
+        now_us = self.clock.now_us()
+        self.market.on_market(Quote(PAIR, bid, bid + 1, size, size, now_us, now_us))
+        self.runner.tick()
+        await self.engine.idle()
+
+    async def create(self, key: str | None = None, **config: Any) -> Execution:
+        asked = {
+            "type": "position_executor",
+            "connector_name": "binance",
+            "trading_pair": PAIR,
+            "side": "BUY",
+            "amount": "1",
+            "triple_barrier_config": {"stop_loss": "0.02", "take_profit": "0.02", "open_order_type": "MARKET"},
+            **config,
+        }
+        made = await self.executors.create(self.principal, CreateExecutor(config=asked, key=key))
+        await self.engine.idle()
+        return made
+
+    async def get(self, executor_id: str) -> Execution:
+        await self.engine.idle()
+        found = await self.ledger.get(self.principal.organization.id, executor_id)
+        assert found is not None
+        return found
+
+    async def detail(self, executor_id: str) -> ExecutorDetail:
+        detail = (await self.get(executor_id)).detail
+        assert isinstance(detail, ExecutorDetail)
+        return detail
+
+    async def fills(self) -> list[Execution]:
+        await self.engine.idle()
+        query = Filter(organization=self.principal.organization.id, kinds=frozenset({Kind.FILL}))
+        return (await self.ledger.page(query, offset=0, limit=1000, newest_first=False)).rows
+
+    async def check(self) -> None:
+        await self.engine.idle()
+        assert (await verify(self.database, self.market.instrument)).faults == []
+        assert (await recount(self.database)).faults == []
+
+
+@pytest.fixture
+async def start(database: Database) -> AsyncIterator[Callable[[], Awaitable[Bench]]]:
+    """Start a process; the next start is the next process, the last one having been killed."""
+    await migrate(database, MIGRATIONS)
+    clock, opened = ManualClock(), list[Bench]()
+
+    async def start() -> Bench:
+        bench = Bench(database, clock, len(opened))
+        opened.append(bench)
+        await bench.open()
+        return bench
+
+    yield start
+    for bench in opened:
+        await bench.runner.stop()
+        await bench.engine.stop()
+
+
+@pytest.fixture
+async def bench(start: Callable[[], Awaitable[Bench]]) -> Bench:
+    return await start()
+
+
+async def test_a_position_is_opened_watched_and_closed(bench: Bench) -> None:
+    await bench.quote("60000")
+    made = await bench.create()
+    assert (made.status, made.kind) == (Status.RUNNING, Kind.EXECUTOR)
+    (opened,) = await bench.fills()
+    assert opened.parent_id == made.id
+    assert (await bench.detail(made.id)).is_trading
+    await bench.quote("60600")
+    assert (await bench.get(made.id)).status is Status.RUNNING
+    await bench.quote("61300")
+    over, detail = await bench.get(made.id), await bench.detail(made.id)
+    assert (over.status, detail.close_type) == (Status.SUCCEEDED, "TAKE_PROFIT")
+    _, closed = await bench.fills()
+    assert closed.detail.price == Decimal("61300")  # type: ignore[union-attr]
+    assert detail.net_pnl_quote == Decimal("61300") - Decimal("60000.01")
+    assert bench.runner.active(bench.principal.organization.id) == []
+    await bench.check()
+
+
+async def test_a_kill_between_does_not_lose_it(start: Callable[[], Awaitable[Bench]]) -> None:
+    first = await start()
+    await first.quote("60000")
+    made = await first.create()
+    second = await start()
+    assert [live.stored.id for live in second.runner.active(second.principal.organization.id)] == [made.id]
+    await second.quote("58700")
+    detail = await second.detail(made.id)
+    assert detail.close_type == "STOP_LOSS"
+    assert len(await second.fills()) == 2
+    await second.check()
+    third = await start()
+    assert third.runner.active(third.principal.organization.id) == []
+
+
+async def test_a_limit_entry_that_filled_is_known_after_a_kill(start: Callable[[], Awaitable[Bench]]) -> None:
+    first = await start()
+    await first.quote("60000")
+    made = await first.create(
+        entry_price="59000", triple_barrier_config={"open_order_type": 2, "stop_loss": "0.02", "take_profit": "0.02"}
+    )
+    assert await first.fills() == []
+    second = await start()
+    await second.quote("58990")
+    (fill,) = await second.fills()
+    assert fill.correlation["order_id"] == order_id_of(made.id, 1)
+    await second.quote("60300")
+    assert (await second.detail(made.id)).close_type == "TAKE_PROFIT"
+    await second.check()
+
+
+async def test_a_stop_closes_and_a_kept_position_stays(bench: Bench) -> None:
+    await bench.quote("60000")
+    closed, kept = await bench.create(), await bench.create()
+    await bench.executors.stop(bench.principal, closed.id)
+    await bench.executors.stop(bench.principal, kept.id, keep_position=True)
+    assert (await bench.detail(closed.id)).close_type == "EARLY_STOP"
+    assert (await bench.get(closed.id)).status is Status.CANCELLED
+    assert (await bench.detail(kept.id)).close_type == "POSITION_HOLD"
+    assert len(await bench.fills()) == 3
+    with pytest.raises(Conflict, match="over already"):
+        await bench.executors.stop(bench.principal, closed.id)
+    with pytest.raises(NotFound):
+        await bench.executors.stop(bench.principal, "nobody")
+    await bench.check()
+
+
+async def test_a_repeated_creation_opens_one_position(bench: Bench) -> None:
+    await bench.quote("60000")
+    first, second = await bench.create(key="once"), await bench.create(key="once")
+    assert first.id == second.id
+    assert len(await bench.fills()) == 1
+    with pytest.raises(Conflict, match="another executor"):
+        await bench.create(key="once", amount="2")
+    mine = await bench.create(id="mine")
+    assert mine.id == "mine"
+    with pytest.raises(Conflict, match="exists"):
+        await bench.create(id="mine")
+
+
+async def test_what_the_venue_rejects_fails_by_its_rule_and_harms_no_other(bench: Bench) -> None:
+    await bench.quote("60000")
+    poor = await bench.create(amount="1000")
+    good = await bench.create()
+    for _ in range(40):
+        await bench.quote("60000")
+    detail = await bench.detail(poor.id)
+    assert detail.close_type in ("FAILED", "INSUFFICIENT_BALANCE")
+    assert (await bench.get(poor.id)).status is Status.FAILED
+    assert (await bench.get(good.id)).status is Status.RUNNING
+    await bench.check()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"type": None},
+        {"type": "moon_executor"},
+        {"type": "lp_executor"},
+        {"amount": "NaN"},
+        {"amount": "-1"},
+        {"side": "UP"},
+        {"trading_pair": "NOPE-USDT"},
+        {"trading_pair": "BTCUSDT"},
+        {"id": ""},
+        {"id": "a/b"},
+    ],
+)
+async def test_a_configuration_that_cannot_be_leaves_nothing(bench: Bench, config: dict[str, Any]) -> None:
+    await bench.quote("60000")
+    with pytest.raises(InvalidInput):
+        await bench.create(**config)
+    await bench.engine.idle()
+    assert await bench.ledger.head(bench.principal.organization.id) == 0
+
+
+async def test_who_may_not_trade_does_not(bench: Bench) -> None:
+    import msgspec
+
+    reader = msgspec.structs.replace(bench.principal, scopes=frozenset({Scope.READ}))
+    with pytest.raises(Forbidden):
+        await bench.executors.create(reader, CreateExecutor(config={"type": "position_executor"}))
