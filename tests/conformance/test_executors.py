@@ -242,13 +242,23 @@ async def test_a_repeated_creation_opens_one_position(bench: Bench) -> None:
 async def test_what_the_venue_rejects_fails_by_its_rule_and_harms_no_other(bench: Bench) -> None:
     await bench.quote("60000")
     poor = await bench.create(amount="1000")
-    good = await bench.create()
+    assert (await bench.detail(poor.id)).close_type == "INSUFFICIENT_BALANCE"
+    short = await bench.create(side="SELL")
+    assert (await bench.detail(short.id)).close_type == "INSUFFICIENT_BALANCE"
+    # Too much comes later: what was affordable when it began is not when its entry is placed.
+    late = await bench.create(amount="9", entry_price="58000", activation_bounds=["0.001"], triple_barrier_config={})
+    rich = await bench.create(amount="9", triple_barrier_config={"open_order_type": "MARKET"})
+    good = await bench.create(amount="0.1")
     for _ in range(40):
-        await bench.quote("60000")
-    detail = await bench.detail(poor.id)
-    assert detail.close_type in ("FAILED", "INSUFFICIENT_BALANCE")
-    assert (await bench.get(poor.id)).status is Status.FAILED
-    assert (await bench.get(good.id)).status is Status.RUNNING
+        await bench.quote("58000.5")
+    detail = await bench.detail(late.id)
+    assert detail.close_type == "FAILED"
+    assert detail.error_count
+    assert "margin" in (detail.last_error or "")
+    assert (await bench.get(late.id)).status is Status.FAILED
+    assert (await bench.get(rich.id)).status is Status.RUNNING
+    assert (await bench.get(good.id)).status is Status.SUCCEEDED
+    assert (await bench.detail(good.id)).close_type == "STOP_LOSS"
     await bench.check()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from gesta.desk.trading.engine import Engine
 from gesta.executors import journal, legs
 from gesta.executors.detail import detail_of
 from gesta.executors.journal import SQL, Stored
-from gesta.executors.machines.face import Machine, Price, Started, StopAsked
+from gesta.executors.machines.face import Command, Machine, Place, Price, Started, StopAsked, Trade
 from gesta.executors.registry import machine_of
 from gesta.executors.runner import Live, Runner
 from gesta.kernel.errors import Conflict, InvalidInput, NotFound
@@ -25,7 +25,7 @@ from gesta.kernel.json import encode_json_sorted
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Execution, ExecutorDetail, Kind, NewExecution, Source, Status
 from gesta.storage.program import Database
-from gesta.trading.instruments import Instrument
+from gesta.trading.instruments import Instrument, InstrumentKind
 
 ORIGIN = "executor"
 # The account of hummingbot-api when a request names none.
@@ -164,7 +164,28 @@ class Executors:
         if request.key is not None:
             row = (stored.organization, request.key, stored.id, content)
             batch.also["executor key", request.key] = (SQL["key.add"], row)
-        self._runner.add(stored, instruments, Started(at_us=stored.created_at_us, prices=prices))
+        started = Started(at_us=stored.created_at_us, prices=prices)
+        _, commands = machine.step(stored.state, started)
+        affordable = self._affordable(stored, instruments, commands)
+        self._runner.add(stored, instruments, msgspec.structs.replace(started, affordable=affordable))
+
+    def _affordable(self, stored: Stored, instruments: tuple[Instrument, ...], commands: Sequence[Command]) -> bool:
+        """Whether the account can pay for what the machine would place first."""
+        state, needed = self._engine.state, 0
+        for command in commands:
+            if not isinstance(command, Place):
+                continue
+            instrument, order = instruments[command.order.leg], command.order
+            if instrument.kind is InstrumentKind.SPOT and order.side is Trade.SELL:
+                if instrument.quantity(state.position(stored.account, instrument.name).lots) < order.amount:
+                    return False
+                continue
+            quote = self._market.snapshot(instrument.name).quote
+            price = order.price or (None if quote is None else instrument.price(quote.ask))
+            if price is not None:
+                needed += instrument.margin(int(price / instrument.tick_size), int(order.amount / instrument.lot_size))
+        free = self._engine.free(stored.account)
+        return free is None or needed <= free
 
     async def _account(self, principal: Principal, name: str) -> Account:
         organization = principal.organization.id

@@ -114,6 +114,9 @@ class ScriptedVenue:
     async def query(self, order_id: str) -> OrderReport | None:
         return self.knows.get(order_id)
 
+    def free(self, account: int) -> int | None:
+        return None
+
     def set_funds(self, account: int, funds: AccountFunds) -> None:
         self.funds[account] = funds
 

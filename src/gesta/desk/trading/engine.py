@@ -197,6 +197,10 @@ class Engine:
         self.books.fund(funds)
         self.tell_funds(funds.account)
 
+    def free(self, account: int) -> int | None:
+        """Money units that new orders of the account may tie up; None without a limit."""
+        return self._venue.free(account)
+
     def tell_funds(self, account: int) -> None:
         """The venue checks buying power against what is there now."""
         self._venue.set_funds(account, self._account_funds(account))

@@ -125,6 +125,10 @@ class PaperVenue:
     def set_position(self, account: int, instrument: str, position: OpenPosition) -> None:
         self._matcher.accounts.set_position(account, instrument, position)
 
+    def free(self, account: int) -> int | None:
+        accounts = self._matcher.accounts
+        return accounts.free(accounts.account(account))
+
     def reserve(self, account: int) -> int:
         """Money units that the account's working orders hold back."""
         return self._matcher.accounts.reserve(account)
