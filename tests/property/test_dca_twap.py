@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gesta.executors.machines import dca, twap
 from gesta.executors.machines.face import CloseType, OrderStatus, RunnableStatus, Trade
+from gesta.testing.oracle_drive import wakes
 from tests.unit.executors.machine_bench import Bench
 
 PRICES = st.integers(900, 1100).map(lambda tenths: Decimal(tenths) / 10)
@@ -86,9 +87,11 @@ def play(desk: Bench, actions: list[tuple[str, Any]], seconds: float = 0) -> Non
         if what == "move":
             seconds += 1
             desk.at(seconds, value)
+            check_rest(desk)
         elif what == "wait":
             seconds += value
             desk.at(seconds)
+            check_rest(desk)
         elif what == "blind":
             desk.price(None)
         elif what == "stop":
@@ -115,6 +118,15 @@ def check(desk: Bench) -> None:
     desk.machine.watches(desk.state)
     if report.status is RunnableStatus.TERMINATED:
         assert all(order.is_done for order in desk.state.book.orders)
+
+
+def check_rest(desk: Bench) -> None:
+    """Having looked, it does not ask to look again at the same price and moment."""
+    watches = desk.machine.watches(desk.state)
+    if watches.every:
+        assert not desk.prices, "only without a price does any price concern it"
+        return
+    assert not wakes(watches, desk.prices, desk.at_us), watches
 
 
 def wind_up(desk: Bench) -> None:

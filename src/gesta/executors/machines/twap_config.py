@@ -27,8 +27,9 @@ FIELDS = (
     "level_id",
 )
 
-#: Each slot is an order that is kept for as long as the executor: a day in steps of ten seconds.
-MOST_SLOTS = 10_000
+#: Each slot is an order that is kept in the state, and written with it, for as long as the executor lives. This is a
+#: day in steps of half a minute.
+MOST_SLOTS = 3_000
 
 LONGEST_S = 100 * 365 * 86_400
 
