@@ -291,3 +291,25 @@ async def test_who_may_not_trade_does_not(bench: Bench) -> None:
     reader = msgspec.structs.replace(bench.principal, scopes=frozenset({Scope.READ}))
     with pytest.raises(Forbidden):
         await bench.executors.create(reader, CreateExecutor(config={"type": "position_executor"}))
+
+
+async def test_a_defect_of_one_machine_harms_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await bench.quote("60000")
+    bad, good = await bench.create(), await bench.create()
+    live = bench.runner.find(bench.principal.organization.id, bad.id)
+    assert live is not None
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            if name == "step":
+                raise RuntimeError("a defect")
+            return getattr(machine, name)
+
+    machine, live.machine = live.machine, Broken()
+    await bench.quote("61300")
+    assert (await bench.detail(good.id)).close_type == "TAKE_PROFIT"
+    detail = await bench.detail(bad.id)
+    assert (detail.close_type, detail.error_count) == (None, 1)
+    assert "internal error" in (detail.last_error or "")
+    assert bench.market.failure is None
+    await bench.check()

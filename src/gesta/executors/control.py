@@ -141,10 +141,14 @@ class Executors:
         self, stored: Stored, instruments: tuple[Instrument, ...], request: CreateExecutor, content: bytes
     ) -> None:
         """Its birth, its key, its state and its first step: one batch."""
-        batch = self._engine.open_batch(stored.organization)
         prices = self._prices(instruments)
         machine = machine_of(stored.type)
+        # What could fail comes first: a batch that holds a birth must hold the first step too.
         detail = detail_of(stored, machine.report(stored.state, prices))
+        started = Started(at_us=stored.created_at_us, prices=prices)
+        _, commands = machine.step(stored.state, started)
+        started = msgspec.structs.replace(started, affordable=self._affordable(stored, instruments, commands))
+        batch = self._engine.open_batch(stored.organization)
         correlation = {"controller_id": request.controller_id, "trading_pair": detail.trading_pair or ""}
         batch.fills.append(
             NewExecution(
@@ -164,10 +168,7 @@ class Executors:
         if request.key is not None:
             row = (stored.organization, request.key, stored.id, content)
             batch.also["executor key", request.key] = (SQL["key.add"], row)
-        started = Started(at_us=stored.created_at_us, prices=prices)
-        _, commands = machine.step(stored.state, started)
-        affordable = self._affordable(stored, instruments, commands)
-        self._runner.add(stored, instruments, msgspec.structs.replace(started, affordable=affordable))
+        self._runner.add(stored, instruments, started)
 
     def _affordable(self, stored: Stored, instruments: tuple[Instrument, ...], commands: Sequence[Command]) -> bool:
         """Whether the account can pay for what the machine would place first."""

@@ -25,6 +25,7 @@ from gesta.executors.detail import detail_of, status_of
 from gesta.executors.journal import SQL, Followed, Stored
 from gesta.executors.machines.face import (
     Cancel,
+    CloseType,
     Command,
     Event,
     Leg,
@@ -38,6 +39,8 @@ from gesta.executors.machines.face import (
     Price,
     Report,
     RunnableStatus,
+    Started,
+    StopAsked,
     Tracked,
 )
 from gesta.executors.registry import machine_of
@@ -64,13 +67,14 @@ log = structlog.get_logger("gesta.executors")
 class Live:
     """One active executor."""
 
-    __slots__ = ("detail", "instruments", "machine", "orders", "status", "stored")
+    __slots__ = ("detail", "instruments", "is_broken", "machine", "orders", "status", "stored")
 
     def __init__(
         self, stored: Stored, instruments: tuple[Instrument, ...], status: Status, detail: ExecutorDetail | None = None
     ) -> None:
         self.stored = stored
         self.detail = detail
+        self.is_broken = False
         self.machine: Machine[Any, Any] = machine_of(stored.type)
         self.instruments = instruments
         self.status = status
@@ -232,14 +236,14 @@ class Runner:
         if moved:
             self._step(live, Moved(at_us=self._engine.clock.now_us(), prices=self.prices(live)))
         for _ in range(AT_ONCE):
-            if not live.stored.is_active:
+            if not live.stored.is_active or live.is_broken:
                 break
             watches = live.machine.watches(live.stored.state)
             now_us = self._engine.clock.now_us()
             if watches.at_us is None or watches.at_us > now_us:
                 break
             self._step(live, Moved(at_us=now_us, prices=self.prices(live)))
-        if not live.stored.is_active:
+        if not live.stored.is_active or live.is_broken:
             self._watching.drop(live.stored.id)
             return
         watches = live.machine.watches(live.stored.state)
@@ -256,14 +260,19 @@ class Runner:
 
     def _step(self, live: Live, event: Event) -> None:
         """One decision and everything that follows from it, into the open batch."""
-        if not live.stored.is_active:
+        if not live.stored.is_active or live.is_broken:
             return
-        state, commands = live.machine.step(live.stored.state, event)
+        try:
+            state, commands = live.machine.step(live.stored.state, event)
+            report = live.machine.report(state, event.prices)
+        except Exception as error:  # noqa: BLE001 — logged, and on the executor's record
+            # A defect of one machine harms no other executor, nor what else the batch holds.
+            self._broke(live, event, error)
+            return
         if state == live.stored.state and not commands:
             return
         reach("executors.step")
         before = live.stored
-        report = live.machine.report(state, event.prices)
         is_active = report.status is not RunnableStatus.TERMINATED
         live.stored = msgspec.structs.replace(before, state=state, is_active=is_active)
         self._record(live, report, event, commands)
@@ -279,19 +288,40 @@ class Runner:
                 self._forget(live, order_id)
             self._watching.drop(before.id)
 
+    def _broke(self, live: Live, event: Event, error: Exception) -> None:
+        """It is not woken again before the next start; its record says so, and its orders are as they are."""
+        log.exception("executors.machine_failed", executor=live.stored.id, type=live.stored.type)
+        live.is_broken = True
+        self._watching.drop(live.stored.id)
+        message = f"An internal error stopped this executor ({type(error).__name__}); the server's log has it."
+        if live.detail is not None:
+            live.detail = msgspec.structs.replace(
+                live.detail, error_count=live.detail.error_count + 1, last_error=message
+            )
+        said = NewEvent(type="executor.broken", level=Severity.ERROR, message=message, at_us=event.at_us)
+        batch = self._engine.open_batch(live.stored.organization)
+        change = Transition(event=said, detail=live.detail)
+        batch.restated.append(Restated(live.stored.id, live.stored.account, change))
+
     def _record(self, live: Live, report: Report, event: Event, commands: tuple[Command, ...]) -> None:
         batch = self._engine.open_batch(live.stored.organization)
         status = status_of(live.stored.state, report)
         lines = [command for command in commands if isinstance(command, Log)]
         detail = live.detail = detail_of(live.stored, report, lines, live.detail)
-        title, severity = _said(event, commands)
+        title, severity = _said(event, commands, report, status is not live.status)
         for line in lines:
             said = NewEvent(
                 type="executor.log", level=Severity(line.level.lower()), message=line.message, at_us=event.at_us
             )
             batch.restated.append(Restated(live.stored.id, live.stored.account, Transition(event=said)))
         change = Transition(
-            event=NewEvent(type=f"executor.{title}", level=severity, title=title, at_us=event.at_us),
+            event=NewEvent(
+                type=f"executor.{title}",
+                level=severity,
+                title=title.replace("_", " ").capitalize(),
+                message="" if report.close_type is None else report.close_type.value,
+                at_us=event.at_us,
+            ),
             status=status if status is not live.status else None,
             detail=detail,
         )
@@ -368,12 +398,18 @@ def _failed(tracked: Tracked, reason: str) -> Tracked:
     return msgspec.structs.replace(tracked, status=OrderStatus.FAILED, reason=reason)
 
 
-def _said(event: Event, commands: tuple[Command, ...]) -> tuple[str, Severity]:
+def _said(event: Event, commands: tuple[Command, ...], report: Report, is_new_status: bool) -> tuple[str, Severity]:
     """What the step is called on the timeline."""
+    if is_new_status and report.status is RunnableStatus.TERMINATED:
+        failed = report.close_type in (CloseType.FAILED, CloseType.INSUFFICIENT_BALANCE)
+        return "terminated", Severity.ERROR if failed else Severity.INFO
+    if is_new_status and report.status is RunnableStatus.SHUTTING_DOWN:
+        return "closing", Severity.INFO
     if isinstance(event, OrderUpdated):
         failed = event.order.status is OrderStatus.FAILED
         return f"order_{event.order.status}", Severity.WARNING if failed else Severity.INFO
-    name = {"Started": "started", "StopAsked": "stop_asked"}.get(type(event).__name__, "looked")
-    if any(isinstance(command, Place) for command in commands):
-        name = "placed" if name == "looked" else name
-    return name, Severity.INFO
+    if isinstance(event, Started):
+        return "started", Severity.INFO
+    if isinstance(event, StopAsked):
+        return "stop_asked", Severity.INFO
+    return "placed" if any(isinstance(command, Place) for command in commands) else "changed", Severity.INFO
