@@ -115,9 +115,10 @@ async def _serve(settings: Settings, write_address: Path | None) -> None:
 
             async with replay_progress(server):
                 await http_server.run(server.app, server.supervisor, settings, listener, on_ready=on_ready)
+            going_on = server.trading.runner.count if server.trading is not None else 0
     finally:
         listener.close()
-    out.print("Stopped.")
+    out.print("Stopped." if not going_on else f"Stopped. {going_on} executors go on at the next start.")
 
 
 @asynccontextmanager

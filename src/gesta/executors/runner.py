@@ -20,8 +20,9 @@ from gesta.desk.trading import journal as trading_journal
 from gesta.desk.trading.batch import Restated
 from gesta.desk.trading.engine import Engine
 from gesta.desk.trading.fills import fill_id
-from gesta.executors import journal, legs
+from gesta.executors import holdings, journal, legs
 from gesta.executors.detail import detail_of, status_of
+from gesta.executors.holdings import Holdings
 from gesta.executors.journal import SQL, Followed, Stored
 from gesta.executors.machines.face import (
     Cancel,
@@ -67,12 +68,19 @@ log = structlog.get_logger("gesta.executors")
 class Live:
     """One active executor."""
 
-    __slots__ = ("detail", "instruments", "is_broken", "machine", "orders", "status", "stored")
+    __slots__ = ("controller", "detail", "instruments", "is_broken", "machine", "orders", "status", "stored")
 
     def __init__(
-        self, stored: Stored, instruments: tuple[Instrument, ...], status: Status, detail: ExecutorDetail | None = None
+        self,
+        stored: Stored,
+        instruments: tuple[Instrument, ...],
+        status: Status,
+        detail: ExecutorDetail | None = None,
+        controller: str = "",
     ) -> None:
         self.stored = stored
+        # Whom its position hold is counted for.
+        self.controller = controller
         self.detail = detail
         self.is_broken = False
         self.machine: Machine[Any, Any] = machine_of(stored.type)
@@ -92,6 +100,7 @@ class Runner:
         self._live: dict[str, Live] = {}
         self._by_order: dict[str, str] = {}
         self._watching = Watching()
+        self.holdings = Holdings()
         self.numbers = 0
         self._unlisten: Callable[[], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -103,6 +112,7 @@ class Runner:
         """Load what was active and go on. Returns how many."""
         loaded = await self._database.read(journal.active)
         self.numbers = loaded.newest
+        self.holdings.load(await self._database.read(holdings.stored))
         self._engine.books.follower = self._on_order
         for stored in loaded.executors:
             await self._resume(stored)
@@ -120,6 +130,7 @@ class Runner:
         if ticker is not None:
             ticker.cancel()
             await asyncio.gather(ticker, return_exceptions=True)
+            log.info("executors.stopped", active=len(self._live))
         return len(self._live)
 
     async def _resume(self, stored: Stored) -> None:
@@ -130,7 +141,8 @@ class Runner:
         instruments = self._instruments(stored)
         row = await self._ledger.get(stored.organization, stored.id)
         shown = row.detail if row is not None and isinstance(row.detail, ExecutorDetail) else None
-        live = Live(stored, instruments, status_of(stored.state), shown)
+        controller = "" if row is None else row.correlation.get("controller_id", "")
+        live = Live(stored, instruments, status_of(stored.state), shown, controller)
         self._live[stored.id] = live
         # What happened to its orders while the machine was not told: their rows are the truth.
         for order_id, followed in list(live.orders.items()):
@@ -152,6 +164,11 @@ class Runner:
 
     # -- what others ask
 
+    @property
+    def count(self) -> int:
+        """How many are active."""
+        return len(self._live)
+
     def find(self, organization: int, executor_id: str) -> Live | None:
         live = self._live.get(executor_id)
         return live if live is not None and live.stored.organization == organization else None
@@ -159,9 +176,9 @@ class Runner:
     def active(self, organization: int) -> list[Live]:
         return [live for live in self._live.values() if live.stored.organization == organization]
 
-    def add(self, stored: Stored, instruments: tuple[Instrument, ...], event: Event) -> Live:
+    def add(self, stored: Stored, instruments: tuple[Instrument, ...], event: Event, *, controller: str = "") -> Live:
         """Begin: its row in the ledger is in the open batch already."""
-        live = Live(stored, instruments, Status.RUNNING)
+        live = Live(stored, instruments, Status.RUNNING, controller=controller)
         self._live[stored.id] = live
         self._step(live, event)
         self._look(live)
@@ -276,6 +293,8 @@ class Runner:
         is_active = report.status is not RunnableStatus.TERMINATED
         live.stored = msgspec.structs.replace(before, state=state, is_active=is_active)
         self._record(live, report, event, commands)
+        if not is_active and report.held:
+            self._hold(live, report, event.at_us)
         for command in commands:
             self._carry_out(live, command)
         # With the orders that it follows by now, whatever a refused one has led to.
@@ -287,6 +306,11 @@ class Runner:
             for order_id in list(live.orders):
                 self._forget(live, order_id)
             self._watching.drop(before.id)
+
+    def _hold(self, live: Live, report: Report, at_us: int) -> None:
+        """What it leaves open, counted with the end of it or not at all."""
+        stored, batch = live.stored, self._engine.open_batch(live.stored.organization)
+        self.holdings.end(batch, stored.id, stored.account, live.controller, _legs_of(stored), report.held, at_us)
 
     def _broke(self, live: Live, event: Event, error: Exception) -> None:
         """It is not woken again before the next start; its record says so, and its orders are as they are."""
