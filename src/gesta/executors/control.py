@@ -15,6 +15,7 @@ from gesta.desk.reading import Reading
 from gesta.desk.trading.engine import Engine
 from gesta.executors import journal, legs
 from gesta.executors.detail import detail_of
+from gesta.executors.holdings import Positions
 from gesta.executors.journal import SQL, Stored
 from gesta.executors.machines.face import Command, Machine, Place, Price, Started, StopAsked, Trade
 from gesta.executors.registry import machine_of
@@ -67,6 +68,7 @@ class Executors:
         self._reading = reading
         self._access = access
         self._ids = ids
+        self.positions = Positions(runner.holdings, engine=engine, market=market, access=access)
 
     async def create(self, principal: Principal, request: CreateExecutor) -> Execution:
         """On return the executor is on disk and has begun. The same key with the same content is the same executor.
@@ -168,7 +170,7 @@ class Executors:
         if request.key is not None:
             row = (stored.organization, request.key, stored.id, content)
             batch.also["executor key", request.key] = (SQL["key.add"], row)
-        self._runner.add(stored, instruments, started)
+        self._runner.add(stored, instruments, started, controller=request.controller_id)
 
     def _affordable(self, stored: Stored, instruments: tuple[Instrument, ...], commands: Sequence[Command]) -> bool:
         """Whether the account can pay for what the machine would place first."""

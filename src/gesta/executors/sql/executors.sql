@@ -20,3 +20,15 @@ SELECT id, content FROM executor_keys WHERE organization = $1 AND key = $2
 
 -- name: key.add
 INSERT INTO executor_keys (organization, key, id, content) VALUES ($1, $2, $3, $4)
+
+-- name: hold.all
+SELECT organization, account, connector, pair, controller, hold FROM executor_holds
+ORDER BY organization, account, connector, pair, controller
+
+-- name: hold.put
+INSERT INTO executor_holds (organization, account, connector, pair, controller, hold) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (organization, account, connector, pair, controller) DO UPDATE SET hold = excluded.hold
+
+-- name: hold.clear
+DELETE FROM executor_holds
+WHERE organization = $1 AND account = $2 AND connector = $3 AND pair = $4 AND controller = $5

@@ -108,6 +108,15 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE TABLE executor_holds (
+  organization bigint NOT NULL,
+  account bigint NOT NULL,
+  connector text NOT NULL,
+  pair text NOT NULL,
+  controller text NOT NULL,
+  hold bytea NOT NULL,
+  CONSTRAINT executor_holds_pkey PRIMARY KEY (organization, account, connector, pair, controller)
+) WITH (fillfactor=80);
 CREATE TABLE executor_keys (
   organization bigint NOT NULL,
   key text NOT NULL,

@@ -97,6 +97,15 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE TABLE executor_holds (
+  organization INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  connector TEXT NOT NULL,
+  pair TEXT NOT NULL,
+  controller TEXT NOT NULL,
+  hold BLOB NOT NULL,
+  PRIMARY KEY (organization, account, connector, pair, controller)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE executor_keys (
   organization INTEGER NOT NULL,
   key TEXT NOT NULL,
