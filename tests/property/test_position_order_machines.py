@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gesta.executors.machines.face import CloseType, OrderStatus, RunnableStatus, Trade
 from gesta.executors.machines.order import MACHINE as ORDER
 from gesta.executors.machines.position import MACHINE as POSITION
+from gesta.testing.oracle_drive import wakes
 from tests.unit.executors.machine_bench import Bench
 
 KINDS = st.sampled_from(["MARKET", "LIMIT", "LIMIT_MAKER"])
@@ -65,8 +66,10 @@ class World(Bench):
         match event:
             case ("price", price):
                 self.at(seconds, price)
+                self.check_rest()
             case ("wait", more):
                 self.at(seconds + more)
+                self.check_rest()
             case ("dark", _):
                 self.price(None)
                 self.at(seconds)
@@ -74,6 +77,12 @@ class World(Bench):
                 self.stop(keep_position=keep)
             case (what, back, *size):
                 self.venue(what, back, size)
+
+    def check_rest(self) -> None:
+        """Having looked, it does not ask to look again at the same price and moment."""
+        watches = self.machine.watches(self.state)
+        assert not (watches.every and self.prices), "only without a price does any price concern it"
+        assert watches.every or not wakes(watches, self.prices, self.at_us), watches
 
     @property
     def started_at_us(self) -> int:

@@ -100,7 +100,8 @@ FIELDS = (
     "max_slippage_pct",
 )
 
-# A level is set this much too near, so that rounding at the last digit wakes the machine early and never late.
+# A chaser is left behind beyond its level, not at it: the level is set this much farther, so that rounding at the last
+# digit does not wake it at the level. No price has so many digits that it could lie between.
 SLACK = Decimal("1e-15")
 
 
@@ -240,7 +241,7 @@ class OrderMachine:
         if order is None:
             # With no moment to try again at, it lacks only market data.
             return Watches(at_us=state.look_at_us, every=state.look_at_us is None)
-        if chaser is None or not _is_chasing(state) or order.price is None or order.status is OrderStatus.CANCELLING:
+        if chaser is None or not _is_chasing(state) or order.price is None or order.status is not OrderStatus.OPEN:
             return Watches(at_us=state.look_at_us)
         return Watches(prices=_chase_level(order, order.price, chaser.refresh_threshold), at_us=state.look_at_us)
 
@@ -407,9 +408,9 @@ def _stop(state: State, at_us: int) -> Step:
 
 def _chase_level(order: Tracked, at: Decimal, threshold: Decimal) -> tuple[Watch, ...]:
     if order.side is Trade.SELL:
-        return (Watch(of="ask", at_or_below=at / (1 + threshold) * (1 + SLACK)),)
+        return (Watch(of="ask", at_or_below=at / (1 + threshold) * (1 - SLACK)),)
     # From a threshold of the whole price on, a buy is never left behind.
-    return (Watch(of="bid", at_or_above=at / (1 - threshold) * (1 - SLACK)),) if threshold < 1 else ()
+    return (Watch(of="bid", at_or_above=at / (1 - threshold) * (1 + SLACK)),) if threshold < 1 else ()
 
 
 def _held(state: State) -> tuple[Tracked, ...]:

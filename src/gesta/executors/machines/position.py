@@ -112,7 +112,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`look_at_us`: the moment from which it wants to look at everything again. `entry_over`: no more is bought in.
-    `approach`: the bound of a market entry that the price has to come back over, `low` or `high`."""
+    `approach`: the entry is out of its bounds; `low` or `high` is the one that the price has to come back over.
+    `target_waits`: the take-profit is out of its bounds."""
 
     config: Config
     leg: Leg
@@ -127,6 +128,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     trailing_trigger: Decimal | None = None
     entry_over: bool = False
     approach: str = ""
+    target_waits: bool = False
     look_at_us: int | None = None
 
     @property
@@ -347,6 +349,8 @@ def _control_target(state: State, at_us: int, price: Price) -> Step:
     at = math.target_order_price(state, price)
     inside, _ = math.within_bounds(state, at, state.config.side.opposite, kind, price.mid)
     live = [order for order in state.targets if not order.is_done]
+    if state.target_waits is inside:
+        state = _with(state, target_waits=not inside)
     if not inside:
         leaving = [order.tag for order in live if order.status is OrderStatus.OPEN]
         book = state.book

@@ -27,6 +27,7 @@ from gesta.executors.machines.common import (
 from gesta.executors.machines.face import (
     CloseType,
     OrderKind,
+    OrderStatus,
     Price,
     Report,
     RunnableStatus,
@@ -39,8 +40,9 @@ from gesta.executors.machines.face import (
 if TYPE_CHECKING:
     from gesta.executors.machines.position import State
 
-# A level is computed another way round than the PnL that it stands for: it is set this much too near, so that rounding
-# at the last digit can wake the machine early and never late.
+# A level is computed another way round than the PnL that it stands for, and is wrong in the last digit. It is set this
+# much nearer where the machine acts at the level itself, and this much farther where it acts only beyond it, so that it
+# is never woken by what it has just looked at. No price has so many digits that it could lie between.
 SLACK = Decimal("1e-15")
 
 
@@ -216,60 +218,75 @@ def _entry_levels(state: State) -> list[Watch]:
     if bounds is None or at is None or state.entry_over or entry_remaining(state) <= 0:
         return []
     side, kind = state.config.side, state.config.triple_barrier.open_order_type
-    working = any(not order.is_done for order in state.opens)
+    working = next((order for order in reversed(state.opens) if not order.is_done), None)
     if not kind.is_limit:
-        if working or not state.approach:
+        if working is not None or not state.approach:
             return []
         low, high = _market_bounds(at, side, bounds)
         return [_above("mid", low) if state.approach == "low" else _below("mid", high)]
-    level = _bound_level(at, side, bounds[0])
-    if level is None or not (working or state.approach):
+    return _bound_levels(at, side, bounds[0], working, waits=bool(state.approach))
+
+
+def _bound_levels(at: Decimal, side: Trade, bound: Decimal, working: Tracked | None, *, waits: bool) -> list[Watch]:
+    """Where a limit order leaves its bounds, or comes back into them. While the venue is asked, it is the answer that
+    wakes."""
+    level = _bound_level(at, side, bound)
+    if level is None:
         return []
-    # A buy that works leaves its bounds upwards, and comes back downwards.
-    return [_above("mid", level) if working is (side is Trade.BUY) else _below("mid", level)]
+    if working is not None:
+        if working.status is not OrderStatus.OPEN:
+            return []
+        # A buy leaves its bounds upwards.
+        return [_above("mid", level, beyond=True) if side is Trade.BUY else _below("mid", level, beyond=True)]
+    if not waits:
+        return []
+    return [_below("mid", level) if side is Trade.BUY else _above("mid", level)]
 
 
 def _barrier_levels(state: State) -> list[Watch]:
     if not can_be_closed(state):
         return []
     barrier, trailing = state.config.triple_barrier, state.config.triple_barrier.trailing_stop
-    losses: list[Decimal] = []
-    gains: list[Decimal] = []
+    sign, levels = state.config.side.sign, list[Watch]()
+
+    def loss(pct: Decimal, *, beyond: bool = False) -> None:
+        levels.append(_toward(state, -sign, _price_at(state, pct), beyond=beyond))
+
+    def gain(pct: Decimal, *, beyond: bool = False) -> None:
+        levels.append(_toward(state, sign, _price_at(state, pct), beyond=beyond))
+
     if barrier.stop_loss is not None:
-        losses.append(_price_at(state, -barrier.stop_loss))
+        loss(-barrier.stop_loss)
     if trailing is not None and state.trailing_trigger is None:
-        gains.append(_price_at(state, trailing.activation_pct))
+        gain(trailing.activation_pct, beyond=True)
     elif trailing is not None and state.trailing_trigger is not None:
-        losses.append(_price_at(state, state.trailing_trigger))
-        gains.append(_price_at(state, state.trailing_trigger + trailing.delta_pct))
+        loss(state.trailing_trigger, beyond=True)
+        gain(state.trailing_trigger + trailing.delta_pct, beyond=True)
     target = market_target(barrier)
     if target is not None:
-        gains.append(_price_at(state, target))
-    levels: list[Watch] = []
+        gain(target)
     if resting_target(barrier) is not None:
-        if any(not order.is_done for order in state.opens):
-            gains.append(target_price(state))
-        else:
-            levels.extend(_target_bound_levels(state))
-    of = "bid" if state.config.side is Trade.BUY else "ask"
-    if state.config.side is Trade.BUY:
-        levels.extend(_below(of, level) for level in losses and [max(losses)])
-        levels.extend(_above(of, level) for level in gains and [min(gains)])
-    else:
-        levels.extend(_above(of, level) for level in losses and [min(losses)])
-        levels.extend(_below(of, level) for level in gains and [max(gains)])
+        levels.extend(_target_levels(state))
     return levels
 
 
-def _target_bound_levels(state: State) -> list[Watch]:
-    bounds, side = state.config.activation_bounds, state.config.side.opposite
+def _toward(state: State, sign: int, level: Decimal, *, beyond: bool = False) -> Watch:
+    """The closing price at a level, reached upwards (1) or downwards (-1)."""
+    of = "bid" if state.config.side is Trade.BUY else "ask"
+    return _above(of, level, beyond=beyond) if sign > 0 else _below(of, level, beyond=beyond)
+
+
+def _target_levels(state: State) -> list[Watch]:
+    entering = next((order for order in state.opens if not order.is_done), None)
+    if entering is not None:
+        # Reached before the entry is whole: the rest of the entry is called back.
+        wanted = entering.status is OrderStatus.OPEN
+        return [_toward(state, state.config.side.sign, target_price(state))] if wanted else []
+    bounds = state.config.activation_bounds
     if bounds is None:
         return []
-    level = _bound_level(target_price(state), side, bounds[0])
-    if level is None:
-        return []
-    working = any(not order.is_done for order in state.targets)
-    return [_above("mid", level) if working is (side is Trade.BUY) else _below("mid", level)]
+    working = next((order for order in state.targets if not order.is_done), None)
+    return _bound_levels(target_price(state), state.config.side.opposite, bounds[0], working, waits=state.target_waits)
 
 
 def _price_at(state: State, pct: Decimal) -> Decimal:
@@ -282,12 +299,12 @@ def _price_at(state: State, pct: Decimal) -> Decimal:
     return close
 
 
-def _above(of: str, level: Decimal) -> Watch:
-    return Watch(of=of, at_or_above=level - abs(level) * SLACK)
+def _above(of: str, level: Decimal, *, beyond: bool = False) -> Watch:
+    return Watch(of=of, at_or_above=level + abs(level) * (SLACK if beyond else -SLACK))
 
 
-def _below(of: str, level: Decimal) -> Watch:
-    return Watch(of=of, at_or_below=level + abs(level) * SLACK)
+def _below(of: str, level: Decimal, *, beyond: bool = False) -> Watch:
+    return Watch(of=of, at_or_below=level - abs(level) * (SLACK if beyond else -SLACK))
 
 
 # -- the report
