@@ -223,6 +223,13 @@ RULES: dict[Key, Rule] = {
     ("hummingbot", "GET", "/executors/{executor_id}/logs"): rule(
         "/executors/{id}/logs", "/executors/{id}/logs?limit=1000&level=INFO"
     ),
+    ("hummingbot", "GET", "/executors/positions/summary"): rule("/executors/positions/summary", means="many"),
+    **{
+        ("hummingbot", method, "/executors/positions/{connector_name}/{trading_pair}"): rule(
+            "/executors/positions/connector-{marker}/{marker}-USDT?account_name={account}", means="quiet"
+        )
+        for method in ("GET", "DELETE")
+    },
     ("b3os", "GET", "/v1/executions"): rule(
         "/v1/executions",
         "/v1/executions?limit=100&offset=0",
@@ -288,6 +295,17 @@ RULES: dict[Key, Rule] = {
     ),
     ("native", "POST", "/ledger/executions/{id:path}/correct"): posts(
         "/ledger/executions/{id}/correct", '{"reason": "x", "price": "1"}', "{"
+    ),
+    ("native", "POST", "/ledger/executors"): posts(
+        "/ledger/executors",
+        '{"account": "%(account)s", "config": {"type": "position_executor"}}',
+        '{"account": "%(account)s", "config": {}}',
+    ),
+    ("native", "GET", "/ledger/executors/{id:path}"): rule(
+        "/ledger/executors/{id}", "/ledger/executors/{id}?account={account}", kinds=[Kind.EXECUTOR]
+    ),
+    ("native", "POST", "/ledger/executors/{id:path}/stop"): posts(
+        "/ledger/executors/{id}/stop", "{}", '{"keep_position": true}', "[["
     ),
     # The market is the server's own and everybody's: there is nothing of an organization in it.
     ("native", "GET", "/ledger/market"): rule("/ledger/market", means="market"),

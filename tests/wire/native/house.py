@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,8 +18,20 @@ from gesta.apis.native.routes import build
 from gesta.desk.market.desk import MarketDesk
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
-from gesta.kernel.errors import InvalidInput, Unauthenticated
-from gesta.ledger.records import NewExecution, RunDetail, Source, Status
+from gesta.executors.control import CreateExecutor
+from gesta.kernel.errors import Conflict, InvalidInput, NotFound, Unauthenticated
+from gesta.ledger.lifecycle import TERMINAL
+from gesta.ledger.records import (
+    Execution,
+    ExecutorDetail,
+    Kind,
+    NewEvent,
+    NewExecution,
+    RunDetail,
+    Source,
+    Status,
+    Transition,
+)
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
@@ -84,11 +97,70 @@ def toy_codec(posted: Mapping[str, Any], *, now_us: int, organization: str) -> D
     return Decoded(account_name=posted["who"], account_type=AccountType.LINKED, environment=Environment.TEST, row=row)
 
 
+class FakeExecutors:
+    """The front door of executors as the dialect sees it: what is started runs until it is stopped, and is worth
+    `worth` meanwhile."""
+
+    def __init__(self, ledger: MemoryLedger, access: Directory, clock: ManualClock) -> None:
+        self._ledger, self._access, self._clock = ledger, access, clock
+        self._keys: dict[tuple[int, str], tuple[CreateExecutor, str]] = {}
+        self.worth = Decimal(0)
+
+    async def create(self, principal: Principal, request: CreateExecutor) -> Execution:
+        principal.require(Scope.TRADE)
+        organization = principal.organization.id
+        if not isinstance(request.config.get("type"), str):
+            raise InvalidInput("`type` names the kind of executor.", field="type")
+        if request.key is not None and (known := self._keys.get((organization, request.key))) is not None:
+            if known[0] != request:
+                raise Conflict("This idempotency key was used for another executor; use a new one.")
+            return await self._get(principal, known[1])
+        account = await self._access.ensure_account(organization, request.account_name, AccountType.TRADING)
+        row = NewExecution(
+            id=str(request.config.get("id") or f"executor-{len(self._keys)}"),
+            account=account.id,
+            origin="executor",
+            name=str(request.config["type"])[:1024],
+            status=Status.RUNNING,
+            source=Source.API,
+            created_at_us=self._clock.now_us(),
+            detail=ExecutorDetail(executor_type=str(request.config["type"]), config=dict(request.config)),
+            correlation={"controller_id": request.controller_id},
+        )
+        (made,) = await self._ledger.append(organization, [row])
+        self._keys[organization, request.key or made.id] = (request, made.id)
+        return await self._get(principal, made.id)
+
+    async def _get(self, principal: Principal, executor_id: str) -> Execution:
+        found = await self._ledger.get(principal.organization.id, executor_id)
+        if found is None or found.kind is not Kind.EXECUTOR:
+            raise NotFound(f"Execution {executor_id} not found.")
+        return found
+
+    async def stop(self, principal: Principal, executor_id: str, *, keep_position: bool = False) -> Execution:
+        principal.require(Scope.TRADE)
+        found = await self._get(principal, executor_id)
+        if found.status in TERMINAL:
+            raise Conflict(f"Executor {executor_id} is over already.", executor_id=executor_id)
+        event = NewEvent(type="executor.stopped", data={"keep_position": keep_position})
+        return await self._ledger.transition(
+            principal.organization.id, executor_id, Transition(event=event, status=Status.CANCELLED)
+        )
+
+    def live(self, principal: Principal, execution: Execution) -> ExecutorDetail | None:
+        principal.require(Scope.READ)
+        if execution.status in TERMINAL:
+            return None
+        assert isinstance(execution.detail, ExecutorDetail)
+        return msgspec.structs.replace(execution.detail, net_pnl_quote=self.worth)
+
+
 class House:
     def __init__(self, limits: Limits) -> None:
         self.clock = ManualClock()
         self.access = Directory()
         self.ledger = MemoryLedger(self.clock)
+        self.executors = FakeExecutors(self.ledger, self.access, self.clock)
         self.services = Services(
             reading=Reading(self.ledger),
             recording=Recording(self.ledger),
@@ -98,6 +170,7 @@ class House:
             limits=limits,
             vendor_codecs={"toy": toy_codec},
             market=MarketDesk(Catalog(), self.clock),
+            executors=self.executors,  # type: ignore[arg-type]
         )
         self.access.bearers[MINE] = principal(1, credential_id=1)
         self.access.bearers[RIVAL] = principal(2, credential_id=2)

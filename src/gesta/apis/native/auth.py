@@ -14,7 +14,7 @@ _MAX_SECRET = 4096
 _MAX_KNOWN = 10_000
 
 
-def _one(connection: HTTPConnection, name: str) -> str | None:
+def one_header(connection: HTTPConnection, name: str) -> str | None:
     """The one value of a header. Raises InvalidInput if it is sent twice or is not plain ASCII."""
     values = connection.headers.getlist(name)
     if len(values) > 1:
@@ -27,19 +27,19 @@ async def authenticate(access: Access, connection: HTTPConnection) -> Principal:
 
     Raises Unauthenticated, or InvalidInput for an unknown linked account.
     """
-    authorization = _one(connection, "authorization")
+    authorization = one_header(connection, "authorization")
     if authorization is not None:
         scheme, _, secret = authorization.partition(" ")
         secret = secret.strip()
         if scheme.lower() != "bearer" or not secret or len(secret) > _MAX_SECRET or not secret.isascii():
             raise Unauthenticated("Send `Authorization: Bearer <token>`.", reason="invalid")
         return await access.bearer(secret)
-    key = _one(connection, "x-api-key")
+    key = one_header(connection, "x-api-key")
     if key is None:
         raise Unauthenticated("Send `Authorization: Bearer <token>` or `x-api-key`.", reason="missing")
     if not key or len(key) > _MAX_SECRET or not key.isascii():
         raise Unauthenticated("The API key is not valid.", reason="invalid")
-    linked = _one(connection, "linked_account_id")
+    linked = one_header(connection, "linked_account_id")
     if linked is not None and (not linked or len(linked) > 256 or not linked.isprintable()):
         raise InvalidInput("No such linked account.", field="linked_account_id", where="header")
     return await access.api_key(key, linked)

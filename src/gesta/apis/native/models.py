@@ -262,6 +262,23 @@ class FundsModel(_In, frozen=True, kw_only=True):
     max_position: Money | None = None
 
 
+class NewExecutorModel(_In, frozen=True, kw_only=True):
+    """An executor to start. Without `account` it trades for the credential's own, else for `master_account`, which is
+    made if it does not exist."""
+
+    config: Annotated[
+        dict[str, Any], Meta(description="Its `type` and that type's fields, in the Hummingbot vocabulary.")
+    ]
+    account: Token | None = None
+    controller_id: Reference = "main"
+
+
+class StopExecutorModel(_In, frozen=True, kw_only=True):
+    """`keep_position` leaves open what it holds, instead of closing it."""
+
+    keep_position: bool = False
+
+
 class MarketQuoteModel(_In, frozen=True, kw_only=True):
     """The best bid and ask. A size of 0 means that the side is empty: its price may then be null. `time` is the
     market's own, that of receipt where it is missing."""

@@ -75,6 +75,18 @@ EXAMPLE_QUOTE: Schema = {
     "time": "2026-03-10T14:30:00.123456Z",
 }
 EXAMPLE_PRINT: Schema = {"instrument": "ES 12-26", "price": "6900.50", "size": "3", "aggressor": "buy"}
+EXAMPLE_NEW_EXECUTOR: Schema = {
+    "account": "master_account",
+    "config": {
+        "type": "position_executor",
+        "connector_name": "binance",
+        "trading_pair": "BTC-USDT",
+        "side": "BUY",
+        "amount": "0.01",
+        "triple_barrier_config": {"stop_loss": "0.02", "take_profit": "0.03"},
+    },
+}
+EXAMPLE_STOP_EXECUTOR: Schema = {"keep_position": True}
 EXAMPLE_FUNDS: Schema = {"cash": "100000", "max_position": "10"}
 
 _STREAM_EVENT: Schema = {
@@ -211,9 +223,51 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
                 | _problems(404, 408, 409, 413, 415),
             }
         },
+        **_executor_paths(path_id),
         **_trading_paths(path_id),
         **_market_paths(),
         **_other_paths(),
+    }
+
+
+def _executor_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
+    key: Schema = {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key with the same body is the same executor; with another body it is a 409.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+    }
+    of_executor = {"parameters": [path_id, *_parameters(params.GET)]}
+    return {
+        "/ledger/executors": {
+            "post": {
+                "operationId": "startExecutor",
+                "summary": "Start an executor",
+                "description": "When the answer comes it is on disk and has begun.",
+                "parameters": [key],
+                "requestBody": _body(ref("NewExecutorModel"), {"position": EXAMPLE_NEW_EXECUTOR}),
+                "responses": _ok("The executor.", ref("Execution"), status="201") | _problems(404, 408, 409, 413, 415),
+            }
+        },
+        "/ledger/executors/{id}": {
+            "get": {
+                "operationId": "getExecutor",
+                "summary": "Get one executor at the market's prices now",
+                **of_executor,
+                "responses": _ok("The executor; as recorded where it is over.", ref("Execution")) | _problems(404),
+            }
+        },
+        "/ledger/executors/{id}/stop": {
+            "post": {
+                "operationId": "stopExecutor",
+                "summary": "Stop an executor",
+                "description": "Its orders are cancelled, and what it holds is closed unless `keep_position`.",
+                **of_executor,
+                "requestBody": _body(ref("StopExecutorModel"), {"keep": EXAMPLE_STOP_EXECUTOR}),
+                "responses": _ok("The executor as it now stands.", ref("Execution"))
+                | _problems(404, 408, 409, 413, 415),
+            }
+        },
     }
 
 

@@ -28,6 +28,7 @@ from gesta.apis.native.codec import (
     view_execution,
 )
 from gesta.apis.native.errors import allowed_after, render
+from gesta.apis.native.executors import ExecutorRoutes
 from gesta.apis.native.hub import Hub
 from gesta.apis.native.ingest import post_executions
 from gesta.apis.native.market import MarketRoutes
@@ -54,6 +55,7 @@ class Native:
         self._directory = Directory(services.access)
         self._reads = Reads(services, self._directory)
         self.trading = TradingRoutes(services, self._directory, self._reads, self._enter, self._view)
+        self.executors = ExecutorRoutes(services, self._directory, self._reads, self._enter)
         self.market = MarketRoutes(services, self._enter)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
@@ -196,6 +198,9 @@ def build(services: Services) -> FastAPI:
         ("/ledger/executions/{id:path}/bust", native.trading.bust, ["POST"]),
         ("/ledger/executions/{id:path}/correct", native.trading.correct, ["POST"]),
         ("/ledger/executions/{id:path}", native.execution, ["GET"]),
+        ("/ledger/executors", native.executors.create, ["POST"]),
+        ("/ledger/executors/{id:path}/stop", native.executors.stop, ["POST"]),
+        ("/ledger/executors/{id:path}", native.executors.executor, ["GET"]),
         ("/ledger/accounts/{name:path}/funds", native.trading.funds, ["GET", "PATCH"]),
         ("/ledger/market", native.market.markets, ["GET"]),
         ("/ledger/market/data", native.market.push, ["POST"]),

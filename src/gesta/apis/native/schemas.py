@@ -17,7 +17,9 @@ from gesta.apis.native.models import (
     FundsModel,
     MarketQuoteModel,
     MarketTradeModel,
+    NewExecutorModel,
     RowModel,
+    StopExecutorModel,
     TransitionModel,
 )
 from gesta.ledger.records import Kind, Mode, Severity, Source, Status
@@ -58,6 +60,8 @@ def posted_schemas() -> dict[str, Schema]:
             BustModel,
             CorrectModel,
             FundsModel,
+            NewExecutorModel,
+            StopExecutorModel,
             MarketQuoteModel,
             MarketTradeModel,
         ],

@@ -32,7 +32,7 @@ def test_parameters(table: dict[str, params.Param]) -> None:
         *(models.RowModel, models.FillModel, models.ExecutorModel, models.RunModel),
         *(models.CorrelationModel, models.EventModel, models.TransitionModel),
         *(models.BustModel, models.CorrectModel, models.FundsModel, models.MarketQuoteModel),
-        models.MarketTradeModel,
+        *(models.MarketTradeModel, models.NewExecutorModel, models.StopExecutorModel),
     ],
 )
 def test_fields(model: type[msgspec.Struct]) -> None:
