@@ -287,8 +287,10 @@ def _control_entry(state: State, at_us: int, price: Price | None) -> Step:
     remaining = math.entry_remaining(state)
     if state.entry_over or remaining <= 0:
         return state, ()
+    if state.approach != (approach := "" if inside else approach):
+        state = _with(state, approach=approach)
     if not inside:
-        return (state if state.approach == approach else _with(state, approach=approach)), ()
+        return state, ()
     last = max((order.created_at_us for order in state.opens), default=None)
     if last is not None and at_us < last + RETRY_US:
         return _with(state, look_at_us=last + RETRY_US), ()
@@ -310,7 +312,7 @@ def _place_entry(state: State, remaining: Decimal, kind: OrderKind, price: Price
     book, order = state.book.pruned(ENDED_KEPT).placed(
         side=state.config.side, kind=kind, amount=amount, price=limit, action=PositionAction.OPEN, at_us=at_us
     )
-    return _with(state, book=book, approach=""), (Place(order=order),)
+    return _with(state, book=book), (Place(order=order),)
 
 
 def _control_barriers(state: State, at_us: int, price: Price | None) -> Step:
