@@ -16,6 +16,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from gesta.apis.hummingbot import codec, errors
+from gesta.apis.hummingbot.catalog import TYPES
 from gesta.apis.hummingbot.openapi import EXAMPLE
 from gesta.ledger.records import Status
 
@@ -24,15 +25,42 @@ def test_the_document_is_valid(world: Any) -> None:
     document = world.app.openapi()
     validate(document)
     assert document["openapi"].startswith("3.1")
-    assert set(document["paths"]) == {"/executors/{executor_id}", "/executors/{executor_id}/logs"}
+    assert set(document["paths"]) >= {
+        "/executors/{executor_id}",
+        "/executors/{executor_id}/logs",
+        "/executors/positions/summary",
+        "/executors/positions/{connector_name}/{trading_pair}",
+    }
+
+
+def test_the_operations_of_executors(world: Any) -> None:
+    operations = {
+        (method.upper(), path, operation["operationId"])
+        for path, methods in world.app.openapi()["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert operations >= {
+        ("POST", "/executors/", "create_executor"),
+        ("POST", "/executors/search", "list_executors"),
+        ("GET", "/executors/summary", "get_executors_summary"),
+        ("GET", "/executors/performance", "get_performance_report"),
+        ("GET", "/executors/types/available", "get_available_executor_types"),
+        ("GET", "/executors/types/{executor_type}/config", "get_executor_config_schema"),
+        ("GET", "/executors/{executor_id}", "get_executor"),
+        ("GET", "/executors/{executor_id}/logs", "get_executor_logs"),
+        ("POST", "/executors/{executor_id}/stop", "stop_executor"),
+    }
 
 
 def test_every_error_that_a_read_can_meet_is_documented(world: Any) -> None:
     paths = world.app.openapi()["paths"]
     answered = {str(status) for _, status, _ in errors.TABLE} - {"400", "405", "408", "409", "413", "422"}
-    for path in paths.values():
-        assert set(path["get"]["responses"]) >= answered | {"200"}
-        assert path["get"]["security"] == [{"HTTPBasic": []}]
+    for path, operations in paths.items():
+        for operation in operations.values():
+            needed = answered if "{" in path and "{connector_name}/trading-rules" not in path else answered - {"404"}
+            assert set(operation["responses"]) >= needed
+            assert set(operation["responses"]) & {"200", "201"}
+            assert operation["security"] == [{"HTTPBasic": []}]
     assert "422" in paths["/executors/{executor_id}/logs"]["get"]["responses"]
 
 
@@ -68,5 +96,8 @@ def test_the_page_of_the_dialect_has_every_status_and_close_type(world: Any) -> 
             assert re.search(rf"^\|[^|]*`{status}`[^|]*\| `{name}` \|", page, re.MULTILINE)
     for close_type, status in codec.STATUS_OF_CLOSE_TYPE.items():
         assert re.search(rf"^\|[^|]*`{close_type}`[^|]*\| `{status}` \|", page, re.MULTILINE)
-    for path in world.app.openapi()["paths"]:
-        assert f"`GET {path}" in page
+    for path, operations in world.app.openapi()["paths"].items():
+        for method in operations:
+            assert f"`{method.upper()} {path}" in page
+    for type_ in TYPES:
+        assert re.search(rf"^\| `{type_}` \|", page, re.MULTILINE)

@@ -16,7 +16,7 @@ from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
-from gesta.apis.hummingbot import openapi
+from gesta.apis.hummingbot import openapi, positions
 from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
 from gesta.apis.hummingbot.errors import render
 from gesta.apis.hummingbot.parameters import basic_credentials, logs_query
@@ -98,6 +98,7 @@ def build(services: Services) -> FastAPI:
     # On the application's own router: an included one would be one more step for each request.
     router = app.router
     router.route_class = HotRoute
+    positions.register(router, services)
     router.add_api_route(
         "/executors/{executor_id}",
         executors.get,
