@@ -176,6 +176,7 @@ async def test_a_position_is_opened_watched_and_closed(bench: Bench) -> None:
     assert closed.detail.price == Decimal("61300")  # type: ignore[union-attr]
     assert detail.net_pnl_quote == Decimal("61300") - Decimal("60000.01")
     assert bench.runner.active(bench.principal.organization.id) == []
+    assert bench.runner.count_of(bench.principal.organization.id) == 0
     await bench.check()
 
 
@@ -185,6 +186,7 @@ async def test_a_kill_between_does_not_lose_it(start: Callable[[], Awaitable[Ben
     made = await first.create()
     second = await start()
     assert [live.stored.id for live in second.runner.active(second.principal.organization.id)] == [made.id]
+    assert second.runner.count_of(second.principal.organization.id) == 1
     await second.quote("58700")
     detail = await second.detail(made.id)
     assert detail.close_type == "STOP_LOSS"

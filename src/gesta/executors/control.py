@@ -92,7 +92,7 @@ class Executors:
         executor_id = await self._id(principal, request.config)
         self._engine.check()
         organization = principal.organization.id
-        if len(self._runner.active(organization)) >= MOST_ACTIVE:
+        if self._runner.count_of(organization) >= MOST_ACTIVE:
             raise Conflict(f"At most {MOST_ACTIVE} executors may be active; stop some first.")
         if self._runner.find(organization, executor_id) is not None:
             raise Conflict(f"Executor {executor_id} exists.", executor_id=executor_id)

@@ -7,6 +7,7 @@ It never polls. What is not on disk is not told, and not sent to the venue. A st
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -98,6 +99,8 @@ class Runner:
         self._database = database
         self._access = access
         self._live: dict[str, Live] = {}
+        # How many of each organization: a creation asks, among however many.
+        self._counts: Counter[int] = Counter()
         self._by_order: dict[str, str] = {}
         self._watching = Watching()
         self.holdings = Holdings()
@@ -144,6 +147,7 @@ class Runner:
         controller = "" if row is None else row.correlation.get("controller_id", "")
         live = Live(stored, instruments, status_of(stored.state), shown, controller)
         self._live[stored.id] = live
+        self._counts[stored.organization] += 1
         # What happened to its orders while the machine was not told: their rows are the truth.
         for order_id, followed in list(live.orders.items()):
             self._by_order[order_id] = stored.id
@@ -169,6 +173,10 @@ class Runner:
         """How many are active."""
         return len(self._live)
 
+    def count_of(self, organization: int) -> int:
+        """How many of one organization are active."""
+        return self._counts[organization]
+
     def find(self, organization: int, executor_id: str) -> Live | None:
         live = self._live.get(executor_id)
         return live if live is not None and live.stored.organization == organization else None
@@ -180,6 +188,7 @@ class Runner:
         """Begin: its row in the ledger is in the open batch already."""
         live = Live(stored, instruments, Status.RUNNING, controller=controller)
         self._live[stored.id] = live
+        self._counts[stored.organization] += 1
         self._step(live, event)
         self._look(live)
         return live
@@ -303,6 +312,7 @@ class Runner:
         batch.also["executor", before.number] = (SQL["state.put"], journal.row_of(live.stored))
         if not live.stored.is_active and before.id in self._live:
             del self._live[before.id]
+            self._counts[before.organization] -= 1
             for order_id in list(live.orders):
                 self._forget(live, order_id)
             self._watching.drop(before.id)
