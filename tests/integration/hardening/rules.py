@@ -230,13 +230,6 @@ RULES: dict[Key, Rule] = {
         )
         for method in ("GET", "DELETE")
     },
-    ("hummingbot", "GET", "/executors/positions/summary"): rule("/executors/positions/summary", means="many"),
-    **{
-        ("hummingbot", method, "/executors/positions/{connector_name}/{trading_pair}"): rule(
-            "/executors/positions/connector-{marker}/{marker}-USDT?account_name={account}", means="quiet"
-        )
-        for method in ("GET", "DELETE")
-    },
     ("b3os", "GET", "/v1/executions"): rule(
         "/v1/executions",
         "/v1/executions?limit=100&offset=0",
