@@ -10,9 +10,11 @@ with Gesta() as gesta:                      # GESTA_URL and GESTA_TOKEN from the
         ...
     placed = gesta.trading.place("Sim101", "ES", "buy", 2, limit_price="5804.25", stop_ticks=8, target_ticks=16)
     order = gesta.trading.wait("Sim101", placed["orderId"])
+    executor = gesta.executors.create({"type": "position_executor", "connector_name": "binance", ...})
 """
 
 from gesta.client._async import AsyncExecutions, AsyncGesta
+from gesta.client._async_executors import AsyncExecutors
 from gesta.client._async_trading import AsyncTrading
 from gesta.client._errors import (
     ApiError,
@@ -30,6 +32,7 @@ from gesta.client._errors import (
     Unavailable,
     Unreachable,
 )
+from gesta.client._executors import Executors
 from gesta.client._market import AsyncMarket, Market, PushReport
 from gesta.client._retry import Retry
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
@@ -40,6 +43,7 @@ from gesta.client._trading_calls import OrderTerms
 __all__ = [
     "ApiError",
     "AsyncExecutions",
+    "AsyncExecutors",
     "AsyncGesta",
     "AsyncMarket",
     "AsyncTrading",
@@ -47,6 +51,7 @@ __all__ = [
     "ClientError",
     "Conflict",
     "Executions",
+    "Executors",
     "Forbidden",
     "Gesta",
     "IngestReport",

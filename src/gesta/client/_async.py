@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from gesta.client import _requests as requests
+from gesta.client._async_executors import AsyncExecutors
 from gesta.client._async_trading import AsyncTrading
 from gesta.client._errors import ClientError, api_error
 from gesta.client._market import AsyncMarket
@@ -51,6 +52,7 @@ class AsyncGesta:
         self.executions = AsyncExecutions(self)
         self.trading = AsyncTrading(self)
         self.market = AsyncMarket(self)
+        self.executors = AsyncExecutors(self)
 
     @property
     def url(self) -> str:

@@ -14,6 +14,7 @@ import httpx
 
 from gesta.client import _requests as requests
 from gesta.client._errors import ClientError, api_error
+from gesta.client._executors import Executors
 from gesta.client._market import Market
 from gesta.client._requests import Call, Chunk
 from gesta.client._retry import Retry, is_passing
@@ -51,6 +52,7 @@ class Gesta:
         self.executions = Executions(self)
         self.trading = Trading(self)
         self.market = Market(self)
+        self.executors = Executors(self)
 
     @property
     def url(self) -> str:

@@ -33,8 +33,8 @@ from tests.unit.client.doubles import Scripted, problem, results
 
 def test_exports_are_these() -> None:
     assert sorted(gesta.client.__all__) == [
-        *("ApiError", "AsyncExecutions", "AsyncGesta", "AsyncMarket", "AsyncTrading", "BadRequest"),
-        *("ClientError", "Conflict", "Executions", "Forbidden", "Gesta", "IngestReport", "Market"),
+        *("ApiError", "AsyncExecutions", "AsyncExecutors", "AsyncGesta", "AsyncMarket", "AsyncTrading", "BadRequest"),
+        *("ClientError", "Conflict", "Executions", "Executors", "Forbidden", "Gesta", "IngestReport", "Market"),
         *("NotConfigured", "NotFound", "OrderTerms", "ProtocolError", "PushReport", "RateLimited", "Retry"),
         *("RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading", "Unauthenticated", "Unavailable"),
         "Unreachable",
