@@ -10,6 +10,7 @@ import signal
 
 # Every point that the code can reach, with what is and is not on disk there.
 POINTS = {
+    "executors.step": "a machine has decided, nothing of that is in a batch yet",
     "ledger.append.rows": "inside the transaction: rows written, counters not",
     "ledger.append.counted": "inside the transaction: everything written, nothing committed",
     "ledger.transition.row": "inside the transaction: row changed, event and counters not",
