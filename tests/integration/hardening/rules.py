@@ -143,6 +143,10 @@ def _creating(house: House) -> list[Call]:
 _ORDER = (
     '{"instrument": "ES", "action": "BUY", "quantity": 1, "orderType": "MARKET", "requireMarketPosition": "long,short"}'
 )
+_EXECUTOR = (
+    '"executor_config": {"type": "position_executor", "connector_name": "binance", "trading_pair": "BTC-USDT", '
+    '"side": "BUY", "amount": "1"}}'
+)
 _IN_ACCOUNT = "/v1/api/accounts/{account}"
 _FILTERS = (
     "parent_id=parent-{marker}",
@@ -222,6 +226,26 @@ RULES: dict[Key, Rule] = {
     ("hummingbot", "GET", "/executors/{executor_id}"): rule("/executors/{id}"),
     ("hummingbot", "GET", "/executors/{executor_id}/logs"): rule(
         "/executors/{id}/logs", "/executors/{id}/logs?limit=1000&level=INFO"
+    ),
+    # Another organization's account is none: nothing is created.
+    ("hummingbot", "POST", "/executors/"): posts("/executors/", '{"account_name": "%(account)s", ' + _EXECUTOR),
+    ("hummingbot", "POST", "/executors/search"): posts(
+        "/executors/search",
+        "{}",
+        '{"account_names": ["%(account)s"]}',
+        '{"connector_names": ["connector-%(marker)s"], "limit": 1000}',
+        '{"trading_pairs": ["%(marker)s-USDT", "BTC-USDT"]}',
+        '{"controller_ids": ["controller-%(marker)s"], "status": "RUNNING"}',
+        means="many",
+    ),
+    ("hummingbot", "GET", "/executors/summary"): rule("/executors/summary", means="many"),
+    ("hummingbot", "GET", "/executors/performance"): rule(
+        "/executors/performance", "/executors/performance?controller_id=controller-{marker}", means="many"
+    ),
+    ("hummingbot", "POST", "/executors/{executor_id}/stop"): posts("/executors/{id}/stop", '{"keep_position": true}'),
+    ("hummingbot", "GET", "/executors/types/available"): rule("/executors/types/available", means="shared"),
+    ("hummingbot", "GET", "/executors/types/{executor_type}/config"): rule(
+        "/executors/types/grid_executor/config", means="shared"
     ),
     ("hummingbot", "GET", "/executors/positions/summary"): rule("/executors/positions/summary", means="many"),
     **{

@@ -152,7 +152,7 @@ async def test_a_lower_case_scheme_is_accepted(world: Any, client: httpx.AsyncCl
     ("path", "name"),
     [
         ("/executors/nope", "nope"),
-        ("/executors/summary", "summary"),
+        ("/executors/search", "search"),
         ("/executors/%00", "\0"),
         ("/executors/a%0Ab", "a\nb"),
         ("/executors/%FF", "\ufffd"),
@@ -179,8 +179,10 @@ async def test_an_execution_of_another_kind_is_not_found(world: Any, client: htt
 
 
 async def test_paths_and_methods_that_do_not_exist(client: httpx.AsyncClient) -> None:
-    response = await client.get("/executors/")
+    response = await client.get("/executors")
     assert (response.status_code, response.json()) == (404, {"detail": "Not Found"})
+    response = await client.get("/executors/")
+    assert (response.status_code, response.json()) == (405, {"detail": "Method Not Allowed"})
     response = await client.delete("/executors/x")
     assert (response.status_code, response.json()) == (405, {"detail": "Method Not Allowed"})
     assert response.headers["Allow"] == "GET"

@@ -29,6 +29,11 @@ from gesta.kernel.errors import (
 NOT_AUTHENTICATED = "Not authenticated"
 WRONG_CREDENTIALS = "Incorrect username or password"
 
+
+class Refused(CallerError):
+    """What hummingbot-api answers 400 to: an executor that cannot be, or is over."""
+
+
 _encoder = msgspec.json.Encoder(enc_hook=str)
 
 

@@ -66,6 +66,125 @@ class ExecutorLogsResponse(msgspec.Struct, kw_only=True):
     total_count: Annotated[int, Meta(description="Total number of log entries (before limit)")]
 
 
+class CreateExecutorResponse(msgspec.Struct, kw_only=True):
+    """A created executor. For those of two markets, connector and pair are the buying market's."""
+
+    executor_id: Annotated[str, Meta(description="Unique executor identifier")]
+    executor_type: Annotated[str, Meta(description="Type of executor created")]
+    connector_name: Annotated[str | None, Meta(description="Connector name")]
+    trading_pair: Annotated[str | None, Meta(description="Trading pair")]
+    controller_id: Annotated[str | None, Meta(description="Controller that owns this executor")]
+    status: Annotated[str, Meta(description="Initial status; TERMINATED where it could not begin")]
+    created_at: Annotated[str, Meta(description="Creation timestamp (ISO format)")]
+
+
+class StopExecutorResponse(msgspec.Struct, kw_only=True):
+    """The executor has been asked to stop."""
+
+    executor_id: Annotated[str, Meta(description="Executor identifier")]
+    status: Literal["stopping"]
+    keep_position: Annotated[bool, Meta(description="Whether the position is kept open")]
+
+
+class Pagination(msgspec.Struct, kw_only=True):
+    limit: int
+    has_more: bool
+    next_cursor: Annotated[str | None, Meta(description="Give it as `cursor` for the next page; null at the end")]
+    total_count: Annotated[
+        int | None, Meta(description="All that fit, on every page. Null where too many rows had to be looked through")
+    ]
+
+
+class PaginatedResponse(msgspec.Struct, kw_only=True):
+    """A page of executors, newest first."""
+
+    data: list[ExecutorDetailResponse]
+    pagination: Pagination
+
+
+class ExecutorsSummaryResponse(msgspec.Struct, kw_only=True):
+    """The active executors, at current prices."""
+
+    total_active: Annotated[int, Meta(description="Number of active executors")]
+    total_pnl_quote: Annotated[float, Meta(description="Total PnL across active executors")]
+    total_volume_quote: Annotated[float, Meta(description="Total volume across active executors")]
+    by_type: Annotated[dict[str, int], Meta(description="Executor count by type")]
+    by_connector: Annotated[dict[str, int], Meta(description="Executor count by connector")]
+    by_status: Annotated[dict[str, int], Meta(description="Executor count by status")]
+
+
+class ExecutorTypeBreakdown(msgspec.Struct, kw_only=True):
+    """PnL, volume and fees are of the completed ones."""
+
+    executor_type: str
+    total: int
+    completed: int
+    running: int
+    pnl_quote: float
+    volume_quote: float
+    fees_quote: float
+
+
+class PerformanceReportResponse(msgspec.Struct, kw_only=True):
+    """Completed are the executors that have ended, except with POSITION_HOLD."""
+
+    controller_id: Annotated[str | None, Meta(description="Controller ID filter (null = all)")]
+    total_executors: int
+    by_status: dict[str, int]
+    pnl_total_quote: Annotated[float, Meta(description="Net PnL of the completed executors")]
+    unrealized_pnl_quote: Annotated[
+        float, Meta(description="Net PnL of active executors and held positions, at current prices")
+    ]
+    global_pnl_quote: Annotated[float, Meta(description="The sum of both")]
+    pnl_pct_avg: Annotated[float, Meta(description="Average net PnL percentage of the completed executors")]
+    fees_total_quote: float
+    volume_total_quote: float
+    win_rate: Annotated[float, Meta(description="Fraction of the completed executors with a profit")]
+    sharpe_ratio: Annotated[
+        float | None, Meta(description="Mean by sample deviation of the net PnL; null for fewer than two, or all equal")
+    ]
+    by_type: list[ExecutorTypeBreakdown]
+    active_positions: Annotated[int, Meta(description="Number of held positions")]
+
+
+class ExecutorType(msgspec.Struct, kw_only=True):
+    type: str
+    description: str
+    use_case: str
+    available: Annotated[bool, Meta(description="Whether it can be created on this server")]
+    reason: Annotated[str | None, Meta(description="Why it cannot")]
+
+
+class ExecutorTypesResponse(msgspec.Struct, kw_only=True):
+    """Every executor type."""
+
+    executor_types: list[ExecutorType]
+
+
+class ConfigField(msgspec.Struct, kw_only=True, omit_defaults=True):
+    name: str
+    description: str
+    type: Annotated[str, Meta(description="string, integer, number, boolean, enum, array, or a nested type's name")]
+    required: bool
+    default: Any = None
+    enum_values: list[str] | UnsetType = UNSET
+
+
+class NestedType(msgspec.Struct, kw_only=True):
+    description: str
+    fields: list[ConfigField]
+
+
+class ExecutorConfigResponse(msgspec.Struct, kw_only=True):
+    """The fields of a configuration."""
+
+    executor_type: str
+    config_class: str
+    description: str
+    fields: list[ConfigField]
+    nested_types: dict[str, NestedType]
+
+
 class ErrorResponse(msgspec.Struct, kw_only=True):
     """Every error but a validation error."""
 
@@ -88,7 +207,19 @@ class HTTPValidationError(msgspec.Struct, kw_only=True):
     detail: list[ValidationError]
 
 
-WIRE_TYPES = (ExecutorDetailResponse, ExecutorLogsResponse, ErrorResponse, HTTPValidationError)
+WIRE_TYPES = (
+    ExecutorDetailResponse,
+    ExecutorLogsResponse,
+    CreateExecutorResponse,
+    StopExecutorResponse,
+    PaginatedResponse,
+    ExecutorsSummaryResponse,
+    PerformanceReportResponse,
+    ExecutorTypesResponse,
+    ExecutorConfigResponse,
+    ErrorResponse,
+    HTTPValidationError,
+)
 
 
 def schemas() -> dict[str, Any]:

@@ -35,33 +35,33 @@ _RETRY_AFTER = {
 }
 
 
-def _body(model: str, **examples: Any) -> dict[str, Any]:
+def body(model: str, **examples: Any) -> dict[str, Any]:
     content: dict[str, Any] = {"schema": {"$ref": f"#/components/schemas/{model}"}}
     if examples:
         content["examples"] = {name: {"value": value} for name, value in examples.items()}
     return {"application/json": content}
 
 
-def _error(description: str, *, headers: dict[str, Any] | None = None, **examples: str) -> dict[str, Any]:
-    body = _body("ErrorResponse", **{name: {"detail": text} for name, text in examples.items()})
-    return {"description": description, "content": body} | ({"headers": headers} if headers else {})
+def error(description: str, *, headers: dict[str, Any] | None = None, **examples: str) -> dict[str, Any]:
+    content = body("ErrorResponse", **{name: {"detail": text} for name, text in examples.items()})
+    return {"description": description, "content": content} | ({"headers": headers} if headers else {})
 
 
-_ERRORS: dict[str, Any] = {
-    "401": _error(
+ERRORS: dict[str, Any] = {
+    "401": error(
         "No Basic credentials, or wrong ones. It comes before every other error.",
         headers={"WWW-Authenticate": {"schema": {"const": "Basic"}}},
         missing=NOT_AUTHENTICATED,
         wrong=WRONG_CREDENTIALS,
     ),
-    "403": _error("The user lacks the scope `read`."),
-    "404": _error("No such executor in the caller's organization.", unknown="Executor abc123 not found"),
-    "429": _error("More requests than the limit of this user.", headers=_RETRY_AFTER),
-    "500": _error("A defect of the server; its log has the request id.", crash="Internal Server Error"),
-    "503": _error("The database is out of reach.", headers=_RETRY_AFTER),
+    "403": error("The user lacks the scope `read`."),
+    "404": error("No such executor in the caller's organization.", unknown="Executor abc123 not found"),
+    "429": error("More requests than the limit of this user.", headers=_RETRY_AFTER),
+    "500": error("A defect of the server; its log has the request id.", crash="Internal Server Error"),
+    "503": error("The database is out of reach.", headers=_RETRY_AFTER),
 }
 
-_EXECUTOR_ID: dict[str, Any] = {
+EXECUTOR_ID: dict[str, Any] = {
     "name": "executor_id",
     "in": "path",
     "required": True,
@@ -69,21 +69,21 @@ _EXECUTOR_ID: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1},
 }
 
-_SECURITY: list[dict[str, list[str]]] = [{"HTTPBasic": []}]
+SECURITY: list[dict[str, list[str]]] = [{"HTTPBasic": []}]
 
 GET_EXECUTOR: dict[str, Any] = {
-    "security": _SECURITY,
-    "parameters": [_EXECUTOR_ID],
+    "security": SECURITY,
+    "parameters": [EXECUTOR_ID],
     "responses": {
-        "200": {"description": "Successful Response", "content": _body("ExecutorDetailResponse", published=EXAMPLE)},
-        **_ERRORS,
+        "200": {"description": "Successful Response", "content": body("ExecutorDetailResponse", published=EXAMPLE)},
+        **ERRORS,
     },
 }
 
 GET_LOGS: dict[str, Any] = {
-    "security": _SECURITY,
+    "security": SECURITY,
     "parameters": [
-        _EXECUTOR_ID,
+        EXECUTOR_ID,
         {
             "name": "level",
             "in": "query",
@@ -98,11 +98,11 @@ GET_LOGS: dict[str, Any] = {
         },
     ],
     "responses": {
-        "200": {"description": "Successful Response", "content": _body("ExecutorLogsResponse")},
-        **_ERRORS,
+        "200": {"description": "Successful Response", "content": body("ExecutorLogsResponse")},
+        **ERRORS,
         "422": {
             "description": "A parameter is malformed, out of range or given twice.",
-            "content": _body(
+            "content": body(
                 "HTTPValidationError",
                 malformed={
                     "detail": [

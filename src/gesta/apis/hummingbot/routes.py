@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.access.model import Principal
+from gesta.access.model import Account, Principal
 from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
-from gesta.apis.hummingbot import openapi, positions
+from gesta.apis.hummingbot import openapi, operations, positions
 from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
 from gesta.apis.hummingbot.errors import render
+from gesta.apis.hummingbot.managing import Managing, json_response, marked
 from gesta.apis.hummingbot.parameters import basic_credentials, logs_query
 from gesta.kernel.errors import NotFound
 from gesta.ledger.records import Event, Execution, Kind
@@ -29,19 +29,16 @@ EVENTS_PER_READ = 1000
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
-def json_response(value: Any) -> Response:
-    return Response(_encoder.encode(value), media_type="application/json")
-
-
 class Executors:
     """The endpoints. Each authenticates first, so that 401 wins over every other error."""
 
     def __init__(self, services: Services) -> None:
+        self._services = services
         self._reading = services.reading
         self._access = services.access
         self._printed = Printed(_encoder.encode)
 
-    async def _caller(self, request: Request) -> Principal:
+    async def caller(self, request: Request) -> Principal:
         username, password = basic_credentials(request.headers.get("authorization"))
         principal = await self._access.basic(username, password)
         self._access.admit(DIALECT, principal.credential_id)
@@ -58,16 +55,22 @@ class Executors:
 
     async def get(self, request: Request) -> Response:
         """Detailed information about one executor: running or finished, the shape is the same."""
-        principal = await self._caller(request)
+        principal = await self.caller(request)
         execution = await self._executor(principal, request.path_params["executor_id"])
         account = await self._access.account_by_id(execution.organization, execution.account)
-        printed = self._printed.of(execution, partial(encode, execution, account))
-        return Response(bytes(printed), media_type="application/json")
+        return Response(bytes(self.printed(principal, execution, account)), media_type="application/json")
+
+    def printed(self, principal: Principal, execution: Execution, account: Account | None) -> msgspec.Raw:
+        """As JSON. What runs is printed afresh, at current prices: its row has not changed, its profit has."""
+        now = marked(self._services, principal, execution)
+        if now is not execution:
+            return msgspec.Raw(_encoder.encode(encode(now, account)))
+        return self._printed.of(execution, partial(encode, execution, account))
 
     async def logs(self, request: Request) -> Response:
         """The timeline of an executor as log entries, of running and of finished executors alike: the newest `limit`
         of the level, oldest first."""
-        principal = await self._caller(request)
+        principal = await self.caller(request)
         query = logs_query(request.query_params)
         execution = await self._executor(principal, request.path_params["executor_id"])
         newest: deque[Event] = deque(maxlen=query.limit)
@@ -95,30 +98,35 @@ def build(services: Services) -> FastAPI:
     )
     install(app, render)
     executors = Executors(services)
+    managing = Managing(services, executors.caller, executors.printed)
     # On the application's own router: an included one would be one more step for each request.
     router = app.router
     router.route_class = HotRoute
     positions.register(router, services)
-    router.add_api_route(
-        "/executors/{executor_id}",
-        executors.get,
-        methods=["GET"],
-        tags=["Executors"],
-        summary="Get Executor",
-        operation_id="get_executor",
-        response_model=None,
-        openapi_extra=openapi.GET_EXECUTOR,
-    )
-    router.add_api_route(
-        "/executors/{executor_id}/logs",
-        executors.logs,
-        methods=["GET"],
-        tags=["Executors"],
-        summary="Get Executor Logs",
-        operation_id="get_executor_logs",
-        response_model=None,
-        openapi_extra=openapi.GET_LOGS,
-    )
+    # Those with a name of their own stand before those with an id: the first that fits is taken.
+    for method, path, endpoint, summary, extra in (
+        ("POST", "", managing.create, "Create Executor", operations.CREATE),
+        ("POST", "search", managing.search, "List Executors", operations.SEARCH),
+        ("GET", "summary", managing.summary, "Get Executors Summary", operations.SUMMARY),
+        ("GET", "performance", managing.performance, "Get Performance Report", operations.PERFORMANCE),
+        ("GET", "types/available", managing.types, "Get Available Executor Types", operations.TYPES),
+        ("GET", "types/{executor_type}/config", managing.config, "Get Executor Config Schema", operations.CONFIG),
+        ("GET", "{executor_id}", executors.get, "Get Executor", openapi.GET_EXECUTOR),
+        ("GET", "{executor_id}/logs", executors.logs, "Get Executor Logs", openapi.GET_LOGS),
+        ("POST", "{executor_id}/stop", managing.stop, "Stop Executor", operations.STOP),
+    ):
+        router.add_api_route(
+            f"/executors/{path}",
+            endpoint,
+            methods=[method],
+            tags=["Executors"],
+            summary=summary,
+            # As FastAPI makes it of the name of hummingbot-api's function.
+            operation_id=summary.lower().replace(" ", "_"),
+            status_code=201 if endpoint == managing.create else 200,
+            response_model=None,
+            openapi_extra=extra,
+        )
     openapi.complete(app)
     return app
 
