@@ -184,7 +184,7 @@ class Floor:
         for order in record.orders.values():
             assert order.parent_id is not None
             tag = int(order.name.rpartition(" ")[2])
-            assert order.id == order_id_of(order.parent_id, tag)
+            assert order.id == order_id_of(order.organization, order.parent_id, tag)
             orders[order.parent_id].append(order)
         assert orders.keys() <= {executor.id for executor in executors}
         for executor in executors:

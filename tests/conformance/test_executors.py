@@ -206,7 +206,7 @@ async def test_a_limit_entry_that_filled_is_known_after_a_kill(start: Callable[[
     second = await start()
     await second.quote("58990")
     (fill,) = await second.fills()
-    assert fill.correlation["order_id"] == order_id_of(made.id, 1)
+    assert fill.correlation["order_id"] == order_id_of(made.organization, made.id, 1)
     await second.quote("60300")
     assert (await second.detail(made.id)).close_type == "TAKE_PROFIT"
     await second.check()
@@ -285,6 +285,28 @@ async def test_a_configuration_that_cannot_be_leaves_nothing(bench: Bench, confi
         await bench.create(**config)
     await bench.engine.idle()
     assert await bench.ledger.head(bench.principal.organization.id) == 0
+
+
+async def test_an_id_that_two_organizations_chose_is_two_executors(start: Callable[[], Awaitable[Bench]]) -> None:
+    import msgspec
+
+    bench = await start()
+    await bench.quote("60000")
+    other = await bench.access.create_organization("Other")
+    await bench.access.ensure_account(other.id, "master_account", AccountType.TRADING)
+    here, there = bench.principal, msgspec.structs.replace(bench.principal, organization=other)
+    await bench.create(id="mine")
+    bench.principal = there
+    await bench.create(id="mine")
+    assert len(await bench.fills()) == 1
+    again = await start()
+    await again.quote("58700")
+    for principal in (here, there):
+        again.principal = principal
+        assert (await again.detail("mine")).close_type == "STOP_LOSS"
+        assert len(await again.fills()) == 2
+        assert again.runner.active(principal.organization.id) == []
+    await again.check()
 
 
 async def test_who_may_not_trade_does_not(bench: Bench) -> None:

@@ -69,7 +69,7 @@ log = structlog.get_logger("gesta.executors")
 class Live:
     """One active executor."""
 
-    __slots__ = ("controller", "detail", "instruments", "is_broken", "machine", "orders", "status", "stored")
+    __slots__ = ("controller", "detail", "instruments", "is_broken", "key", "machine", "orders", "status", "stored")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Live:
         controller: str = "",
     ) -> None:
         self.stored = stored
+        self.key = key_of(stored.organization, stored.id)
         # Whom its position hold is counted for.
         self.controller = controller
         self.detail = detail
@@ -98,6 +99,7 @@ class Runner:
         self._market = market
         self._database = database
         self._access = access
+        # By their keys: an id is an organization's own.
         self._live: dict[str, Live] = {}
         # How many of each organization: a creation asks, among however many.
         self._counts: Counter[int] = Counter()
@@ -146,11 +148,11 @@ class Runner:
         shown = row.detail if row is not None and isinstance(row.detail, ExecutorDetail) else None
         controller = "" if row is None else row.correlation.get("controller_id", "")
         live = Live(stored, instruments, status_of(stored.state), shown, controller)
-        self._live[stored.id] = live
+        self._live[live.key] = live
         self._counts[stored.organization] += 1
         # What happened to its orders while the machine was not told: their rows are the truth.
         for order_id, followed in list(live.orders.items()):
-            self._by_order[order_id] = stored.id
+            self._by_order[order_id] = live.key
             order = await self._order(stored.account, order_id)
             if order is None:
                 raise ServerError(f"Order {order_id} of executor {stored.id} is not on record.")
@@ -178,8 +180,7 @@ class Runner:
         return self._counts[organization]
 
     def find(self, organization: int, executor_id: str) -> Live | None:
-        live = self._live.get(executor_id)
-        return live if live is not None and live.stored.organization == organization else None
+        return self._live.get(key_of(organization, executor_id))
 
     def active(self, organization: int) -> list[Live]:
         return [live for live in self._live.values() if live.stored.organization == organization]
@@ -187,7 +188,7 @@ class Runner:
     def add(self, stored: Stored, instruments: tuple[Instrument, ...], event: Event, *, controller: str = "") -> Live:
         """Begin: its row in the ledger is in the open batch already."""
         live = Live(stored, instruments, Status.RUNNING, controller=controller)
-        self._live[stored.id] = live
+        self._live[live.key] = live
         self._counts[stored.organization] += 1
         self._step(live, event)
         self._look(live)
@@ -215,8 +216,8 @@ class Runner:
     def _on_market(self, data: MarketData) -> None:
         if type(data) is not Quote or data.flags & (Flag.CROSSED | Flag.STALE):
             return
-        for executor_id in self._watching.reached(data):
-            live = self._live.get(executor_id)
+        for key in self._watching.reached(data):
+            live = self._live.get(key)
             if live is not None:
                 self._look(live, moved=True)
 
@@ -241,8 +242,8 @@ class Runner:
 
     def tick(self) -> None:
         """Wake those whose moment has come."""
-        for executor_id in self._watching.due(self._engine.clock.now_us()):
-            live = self._live.get(executor_id)
+        for key in self._watching.due(self._engine.clock.now_us()):
+            live = self._live.get(key)
             if live is not None:
                 self._look(live, moved=True)
 
@@ -270,13 +271,13 @@ class Runner:
                 break
             self._step(live, Moved(at_us=now_us, prices=self.prices(live)))
         if not live.stored.is_active or live.is_broken:
-            self._watching.drop(live.stored.id)
+            self._watching.drop(live.key)
             return
         watches = live.machine.watches(live.stored.state)
         now_us = self._engine.clock.now_us()
         if watches.at_us is not None and watches.at_us <= now_us:
             watches = msgspec.structs.replace(watches, at_us=now_us + AGAIN_US)
-        self._watching.put(live.stored.id, watches, live.instruments)
+        self._watching.put(live.key, watches, live.instruments)
         self._wake.set()
 
     def _updated(self, live: Live, tracked: Tracked) -> OrderUpdated:
@@ -310,12 +311,12 @@ class Runner:
         live.stored = msgspec.structs.replace(live.stored, orders=dict(live.orders))
         batch = self._engine.open_batch(before.organization)
         batch.also["executor", before.number] = (SQL["state.put"], journal.row_of(live.stored))
-        if not live.stored.is_active and before.id in self._live:
-            del self._live[before.id]
+        if not live.stored.is_active and live.key in self._live:
+            del self._live[live.key]
             self._counts[before.organization] -= 1
             for order_id in list(live.orders):
                 self._forget(live, order_id)
-            self._watching.drop(before.id)
+            self._watching.drop(live.key)
 
     def _hold(self, live: Live, report: Report, at_us: int) -> None:
         """What it leaves open, counted with the end of it or not at all."""
@@ -326,7 +327,7 @@ class Runner:
         """It is not woken again before the next start; its record says so, and its orders are as they are."""
         log.exception("executors.machine_failed", executor=live.stored.id, type=live.stored.type)
         live.is_broken = True
-        self._watching.drop(live.stored.id)
+        self._watching.drop(live.key)
         message = f"An internal error stopped this executor ({type(error).__name__}); the server's log has it."
         if live.detail is not None:
             live.detail = msgspec.structs.replace(
@@ -365,7 +366,7 @@ class Runner:
     def _carry_out(self, live: Live, command: Command) -> None:
         now_us = self._engine.clock.now_us()
         if isinstance(command, Cancel):
-            order = self._engine.state.orders.get(order_id_of(live.stored.id, command.tag))
+            order = self._engine.state.orders.get(order_id_of(live.stored.organization, live.stored.id, command.tag))
             if order is not None and order.state not in TERMINAL and order.state is not OrderState.CANCEL_PENDING:
                 self._engine.books.request_cancel(order, at_us=now_us, source=SOURCE)
         elif isinstance(command, Place):
@@ -382,7 +383,7 @@ class Runner:
             self._refused(live, tracked, CROSSES)
             return
         live.orders[order.id] = Followed(tracked.tag, tracked.leg, tracked.kind)
-        self._by_order[order.id] = live.stored.id
+        self._by_order[order.id] = live.key
         self._engine.books.place(order, source=SOURCE)
 
     def _refused(self, live: Live, tracked: Tracked, reason: str) -> None:
@@ -393,7 +394,7 @@ class Runner:
         self._engine.state.numbers += 1
         stored = live.stored
         return Order(
-            id=order_id_of(stored.id, tracked.tag),
+            id=order_id_of(stored.organization, stored.id, tracked.tag),
             organization=stored.organization,
             account=stored.account,
             instrument=instrument.name,
@@ -418,9 +419,15 @@ class Runner:
         return bool(quote.bid_size) and order.limit_ticks <= quote.bid
 
 
-def order_id_of(executor_id: str, tag: int) -> str:
-    """A function of the executor and its step, so that an order that is sent again is the same order."""
-    return fill_id(f"executor:{executor_id}:{tag}")
+def order_id_of(organization: int, executor_id: str, tag: int) -> str:
+    """A function of the executor and its step, so that an order that is sent again is the same order. An id that two
+    organizations chose is two executors."""
+    return fill_id(f"executor:{organization}:{executor_id}:{tag}")
+
+
+def key_of(organization: int, executor_id: str) -> str:
+    """What one executor goes by among those of all organizations."""
+    return f"{organization}/{executor_id}"
 
 
 def _legs_of(stored: Stored) -> tuple[Leg, ...]:
