@@ -22,6 +22,15 @@ class FakeServer:
         self.fills: list[dict[str, Any]] = []
         self.outcomes: list[dict[str, Any]] = []
         self.closes = True
+        self.executors: list[dict[str, Any]] = []
+        self.keys: list[str] = []
+        self.ends_after: int | None = None
+        line = {"at": "2025-10-09T08:53:20.123456Z", "level": "info", "type": "executor.log", "title": ""}
+        self.events = [
+            {**line, "seq": 1, "message": "Open order placed."},
+            {**line, "seq": 2, "level": "error", "message": "Refused."},
+            {**line, "seq": 3, "type": "executor.filled", "title": "Filled", "message": ""},
+        ]
         self.refusals: list[httpx.Response | Exception] = []
         self.requests: list[tuple[str, str, Any]] = []
 
@@ -37,7 +46,66 @@ class FakeServer:
         handler: Callable[..., httpx.Response] = self._ledger if parts[0] == "ledger" else self._crosstrade
         return handler(request, parts, body)
 
+    def _executors(self, request: httpx.Request, parts: list[str], body: Any) -> httpx.Response:
+        if len(parts) == 2:
+            self.keys.append(request.headers["Idempotency-Key"])
+            row = self.execute(f"made{len(self.executors)}", config=body["config"], account=body.get("account"))
+            return httpx.Response(201, json=row)
+        found = [row for row in self.executors if row["id"] == parts[2]]
+        if not found:
+            said = {"type": "/problems/not_found", "status": 404, "detail": f"Execution {parts[2]} not found."}
+            return httpx.Response(404, json=said)
+        if parts[3:] == ["stop"]:
+            found[0] |= {"status": "cancelled"}
+            found[0]["detail"]["close_type"] = "EARLY_STOP"
+            self.events.append({**self.events[-1], "seq": len(self.events) + 1, "title": "Early stop"})
+        elif self.ends_after is not None:
+            self.ends_after -= 1
+            if self.ends_after <= 0:
+                found[0]["status"] = "succeeded"
+        return httpx.Response(200, json=found[0])
+
+    def execute(self, identifier: str, **fields: Any) -> dict[str, Any]:
+        """A position executor that runs."""
+        config = fields.pop("config", {"type": "position_executor", "connector_name": "binance"})
+        detail = {
+            "kind": "executor",
+            "executor_type": config["type"],
+            "connector": config.get("connector_name"),
+            "trading_pair": "BTC-USDT",
+            "side": "buy",
+            "net_pnl_quote": "12.5",
+            "net_pnl_pct": "0.0042",
+            "fees_quote": "0.31",
+            "filled_quote": "300.1",
+            "close_type": None,
+            "error_count": 0,
+            "last_error": None,
+            "config": config,
+            "custom_info": {"current_retries": 0, "entry": "97000.500000", "order_ids": [], "note": None},
+        }
+        row = {
+            "id": identifier,
+            "account": fields.pop("account", None) or "master_account",
+            "status": "running",
+            "created_at": "2025-10-09T08:53:20.123456Z",
+            "finished_at": None,
+            "correlation": {"controller_id": "main"},
+            "detail": detail | fields.pop("detail", {}),
+            **fields,
+        }
+        self.executors.insert(0, row)
+        return row
+
     def _ledger(self, request: httpx.Request, parts: list[str], body: Any) -> httpx.Response:
+        if parts[1] == "executors":
+            return self._executors(request, parts, body)
+        if parts[-1] == "events":
+            items = [event for event in self.events if event["seq"] > int(request.url.params["after_seq"])]
+            return httpx.Response(200, json={"items": items, "has_more": False, "next_after_seq": None})
+        if request.url.params.get("kind") == "executor":
+            rows = self.executors[: int(request.url.params["limit"])]
+            return httpx.Response(200, json={"items": rows, "total": None, "next_cursor": None, "has_more": False})
         if parts[-1] == "funds":
             money = {"cash": "100000", "net_liquidation": "100000.5", "currency": "USD", "max_position": None}
             return httpx.Response(200, json={"account": parts[2], **money, **(body or {})})
