@@ -51,7 +51,7 @@ MIGRATIONS = (
 # The paths that each dialect publishes. The longest matching prefix wins, at a segment boundary.
 PREFIXES = {
     "crosstrade": ("/v1/api", "/ws/stream"),
-    "hummingbot": ("/executors", "/ws/executors"),
+    "hummingbot": ("/executors", "/ws/executors", "/accounts", "/connectors", "/market-data"),
     "b3os": ("/v1/executions", "/v1/public", "/v1/runs", "/v1/workflows"),
     "refold": ("/api/v2/public", "/api/v1"),
     "native": ("/ledger",),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.hardening.house import House, Live, found_house, rest_an_order
+from tests.integration.hardening.house import House, Live, found_house, hold_a_position, rest_an_order
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])
@@ -31,6 +31,7 @@ def houses(live: Live) -> dict[str, House]:
     made = {tag: live.run(found_house(live.core, f"{tag}7q")) for tag in ("alpha", "beta", "gamma")}
     for house in made.values():
         live.run(rest_an_order(live.server, house))
+        live.run(hold_a_position(live.server, house))
     return made
 
 

@@ -18,6 +18,7 @@ from gesta.app import http_server
 from gesta.app.build import Core, Server, build
 from gesta.app.settings import Settings, load_settings
 from gesta.desk.trading.requests import PlaceOrder
+from gesta.executors.machines.face import Leg, OrderKind, Tracked, Trade
 from gesta.ledger.records import (
     ExecutorDetail,
     FillDetail,
@@ -246,6 +247,25 @@ async def rest_an_order(server: Server, house: House) -> None:
         name=f"name {thing.marker}",
     )
     await server.trading.desk.place(house.principal(), thing.account, request)
+
+
+async def hold_a_position(server: Server, house: House) -> None:
+    """What the executor has left open, as its end would have recorded it."""
+    assert server.trading is not None
+    thing, engine = house.things["executor"], server.trading.engine
+    leg = Leg(connector_name=f"connector-{thing.marker}", trading_pair=f"{thing.marker}-USDT")
+    order = Tracked(
+        tag=1,
+        side=Trade.BUY,
+        kind=OrderKind.MARKET,
+        amount=Decimal(1),
+        executed_base=Decimal(1),
+        executed_quote=Decimal(thing.price or 1),
+    )
+    batch = engine.open_batch(house.organization.id)
+    holdings = server.trading.runner.holdings
+    holdings.end(batch, thing.id, thing.account.id, "main", [leg], [order], engine.clock.now_us())
+    await engine.committed(house.organization.id)
 
 
 async def _credentials(core: Core, house: House) -> list[Credential]:

@@ -247,6 +247,14 @@ RULES: dict[Key, Rule] = {
     ("hummingbot", "GET", "/executors/types/{executor_type}/config"): rule(
         "/executors/types/grid_executor/config", means="shared"
     ),
+    ("hummingbot", "GET", "/accounts/"): rule("/accounts/", means="many"),
+    ("hummingbot", "GET", "/connectors/"): rule("/connectors/", means="shared"),
+    ("hummingbot", "GET", "/connectors/{connector_name}/trading-rules"): rule(
+        "/connectors/binance/trading-rules", means="shared"
+    ),
+    ("hummingbot", "POST", "/market-data/prices"): posts(
+        "/market-data/prices", '{"connector_name": "binance", "trading_pairs": []}', means="shared"
+    ),
     ("hummingbot", "GET", "/executors/positions/summary"): rule("/executors/positions/summary", means="many"),
     **{
         ("hummingbot", method, "/executors/positions/{connector_name}/{trading_pair}"): rule(

@@ -15,7 +15,7 @@ from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
-from gesta.apis.hummingbot import openapi, operations, positions
+from gesta.apis.hummingbot import connectors, openapi, operations, positions
 from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
 from gesta.apis.hummingbot.errors import render
 from gesta.apis.hummingbot.managing import Managing, json_response, marked
@@ -103,6 +103,7 @@ def build(services: Services) -> FastAPI:
     router = app.router
     router.route_class = HotRoute
     positions.register(router, services)
+    connectors.register(router, services)
     # Those with a name of their own stand before those with an id: the first that fits is taken.
     for method, path, endpoint, summary, extra in (
         ("POST", "", managing.create, "Create Executor", operations.CREATE),
