@@ -38,6 +38,15 @@ class FakeAccess:
         account = self._accounts.get(account_id)
         return account if account is not None and account.organization == organization else None
 
+    async def account(
+        self, organization: int, name: str, type: AccountType, environment: Environment = Environment.PRODUCTION
+    ) -> Account | None:
+        sought = (organization, name.casefold(), type, environment)
+        for account in self._accounts.values():
+            if (account.organization, account.name.casefold(), account.type, account.environment) == sought:
+                return account
+        return None
+
     async def ensure_account(
         self,
         organization: int,

@@ -38,11 +38,9 @@ async def find(reading: Reading, access: Access, principal: Principal, search: S
     """The executors that fit, newest first, from the cursor on."""
     conditions: dict[str, Any] = {"kinds": EXECUTORS, "statuses": search.statuses}
     if search.accounts:
-        accounts = frozenset(
-            account.id
-            for account in await access.accounts(principal.organization.id)
-            if account.type is AccountType.TRADING and account.name.casefold() in search.accounts
-        )
+        organization = principal.organization.id
+        named = [await access.account(organization, name, AccountType.TRADING) for name in sorted(search.accounts)]
+        accounts = frozenset(account.id for account in named if account is not None)
         if principal.account is not None:
             accounts &= {principal.account.id}
         if not accounts:
