@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import console, run
 
-NAMES = ("ingest", "lists", "http", "feed", "startup", "trading", "stream", "paper", "replay")
+NAMES = ("ingest", "lists", "http", "feed", "startup", "trading", "stream", "paper", "replay", "executors")
 
 
 @dataclass(frozen=True)
