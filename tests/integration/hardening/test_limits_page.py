@@ -10,11 +10,16 @@ from gesta.access import authentication
 from gesta.apis.b3os import parameters as b3os
 from gesta.apis.common import posted
 from gesta.apis.crosstrade import arguments, frames, market_pushes, outbox, reading, stream, stream_session
+from gesta.apis.crosstrade import bodies as crosstrade_bodies
+from gesta.apis.hummingbot import bodies as hummingbot_bodies
 from gesta.apis.hummingbot import parameters as hummingbot
+from gesta.apis.hummingbot import searching
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
 from gesta.apis.refold import listing, paging
 from gesta.app.settings import Settings
 from gesta.desk.reading import MAX_PAGE
+from gesta.desk.trading import terms
+from gesta.executors import control
 from gesta.ledger import bounds, daily
 
 PAGE = Path(__file__).parents[3] / "docs/reference/limits.md"
@@ -22,6 +27,13 @@ SETTINGS = Settings()
 # What the page says → the number in the code. Settings are found by the last column.
 FIXED: dict[str, float] = {
     "query string, CrossTrade": arguments.MAX_QUERY_BYTES,
+    "body of a CrossTrade call": crosstrade_bodies.MAX_BODY_BYTES,
+    "body of a Hummingbot call": hummingbot_bodies.MAX_BODY_BYTES,
+    "`limit` of a Hummingbot search": hummingbot_bodies.MAX_LIMIT,
+    "rows read for a Hummingbot search by what has no index": searching.MAX_SCANNED,
+    "active executors of one organization": control.MOST_ACTIVE,
+    "lots of an order": terms.MAX_LOTS,
+    "ticks of a bracket's offsets": terms.MAX_BRACKET_TICKS,
     "rows of a JSON array": ingest.MAX_ARRAY_ROWS,
     "values of a JSON array, counted by commas": ingest.MAX_ARRAY_COMMAS,
     "line of an NDJSON stream, which has no end of its own": bodies.MAX_LINE_BYTES,
