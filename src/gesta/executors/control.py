@@ -20,6 +20,7 @@ from gesta.executors.journal import SQL, Stored
 from gesta.executors.machines.face import Command, Machine, Place, Price, Started, StopAsked, Trade
 from gesta.executors.registry import machine_of
 from gesta.executors.runner import Live, Runner
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.errors import Conflict, InvalidInput, NotFound
 from gesta.kernel.ids import IdSource
 from gesta.kernel.json import encode_json_sorted
@@ -29,8 +30,6 @@ from gesta.storage.program import Database
 from gesta.trading.instruments import Instrument, InstrumentKind
 
 ORIGIN = "executor"
-# The account of hummingbot-api when a request names none.
-DEFAULT_ACCOUNT = "master_account"
 MAX_RETRIES = 10
 MAX_ID = 128
 MAX_KEY = 256

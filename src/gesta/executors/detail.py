@@ -8,22 +8,9 @@ from typing import Any
 import msgspec
 
 from gesta.executors.journal import Stored
-from gesta.executors.machines.face import CloseType, Log, Report, RunnableStatus
+from gesta.executors.machines.face import Log, Report, RunnableStatus
+from gesta.executors.vocabulary import STATUS_OF_CLOSE_TYPE
 from gesta.ledger.records import ExecutorDetail, Side, Status
-
-# How an executor ended. A barrier that fires is the executor doing its work, so it succeeded.
-STATUS_OF_CLOSE_TYPE: dict[CloseType, Status] = {
-    CloseType.TIME_LIMIT: Status.SUCCEEDED,
-    CloseType.STOP_LOSS: Status.SUCCEEDED,
-    CloseType.TAKE_PROFIT: Status.SUCCEEDED,
-    CloseType.EXPIRED: Status.TIMED_OUT,
-    CloseType.EARLY_STOP: Status.CANCELLED,
-    CloseType.TRAILING_STOP: Status.SUCCEEDED,
-    CloseType.INSUFFICIENT_BALANCE: Status.FAILED,
-    CloseType.FAILED: Status.FAILED,
-    CloseType.COMPLETED: Status.SUCCEEDED,
-    CloseType.POSITION_HOLD: Status.SUCCEEDED,
-}
 
 
 def status_of(state: Any, report: Report | None = None) -> Status:

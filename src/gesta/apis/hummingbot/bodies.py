@@ -9,8 +9,9 @@ import msgspec
 from starlette.requests import Request
 
 from gesta.apis.common.posted import MAX_NAME, plain_object
-from gesta.apis.hummingbot.codec import DEFAULT_ACCOUNT, RUNNABLE_STATUS
+from gesta.apis.hummingbot.codec import RUNNABLE_STATUS
 from gesta.executors.registry import MODULES, UNAVAILABLE
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.errors import InvalidInput, TooLarge
 from gesta.kernel.json import decode_json
 from gesta.ledger.cursor import decode_cursor

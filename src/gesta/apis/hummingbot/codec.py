@@ -12,6 +12,8 @@ from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.posted import MAX_NAME, PostedObject, as_recorded, plain_object
 from gesta.apis.common.services import Decoded
+from gesta.executors import vocabulary
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.json import encode_json_sorted
 from gesta.kernel.times import format_shortest, to_datetime
@@ -19,8 +21,6 @@ from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Event, Execution, ExecutorDetail, NewExecution, Severity, Side, Source, Status
 
 DIALECT = "hummingbot"
-# The account of hummingbot-api when a request names none.
-DEFAULT_ACCOUNT = "master_account"
 
 # RunnableStatus of each canonical status. An executor is never in the two payment states.
 RUNNABLE_STATUS: dict[Status, str] = {
@@ -44,19 +44,9 @@ STATUS_OF_RUNNABLE: dict[str, Status] = {
     "TERMINATED": Status.SUCCEEDED,
 }
 
-# How an executor ended, by its CloseType. A barrier that fires is the executor doing its work, so it succeeded;
-# SYSTEM_CLEANUP is what hummingbot-api stamps on executors that it lost at a restart.
+# How an executor ended; SYSTEM_CLEANUP is what hummingbot-api stamps on executors that it lost at a restart.
 STATUS_OF_CLOSE_TYPE: dict[str, Status] = {
-    "TIME_LIMIT": Status.SUCCEEDED,
-    "STOP_LOSS": Status.SUCCEEDED,
-    "TAKE_PROFIT": Status.SUCCEEDED,
-    "EXPIRED": Status.TIMED_OUT,
-    "EARLY_STOP": Status.CANCELLED,
-    "TRAILING_STOP": Status.SUCCEEDED,
-    "INSUFFICIENT_BALANCE": Status.FAILED,
-    "FAILED": Status.FAILED,
-    "COMPLETED": Status.SUCCEEDED,
-    "POSITION_HOLD": Status.SUCCEEDED,
+    **{close_type.value: status for close_type, status in vocabulary.STATUS_OF_CLOSE_TYPE.items()},
     "SYSTEM_CLEANUP": Status.FAILED,
 }
 

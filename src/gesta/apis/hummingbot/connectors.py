@@ -17,11 +17,12 @@ from starlette.responses import Response
 from gesta.access.model import AccountType, Environment, Scope
 from gesta.apis.common.services import Services
 from gesta.apis.hummingbot.calls import MAX_NAME, add, caller_of, inlined, parameter, refused, responses
-from gesta.apis.hummingbot.codec import DEFAULT_ACCOUNT, double
+from gesta.apis.hummingbot.codec import double
 from gesta.desk.market.face import Market
 from gesta.executors import legs
 from gesta.executors.machines.common import is_perpetual
 from gesta.executors.machines.face import Leg
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.errors import InvalidInput, NotFound, TooLarge
 from gesta.kernel.json import decode_json
 from gesta.trading.instruments import Instrument, InstrumentKind

@@ -14,8 +14,9 @@ from starlette.responses import Response
 
 from gesta.apis.common.services import Services
 from gesta.apis.hummingbot.calls import add, caller_of, inlined, parameter, responses, text_of
-from gesta.apis.hummingbot.codec import DEFAULT_ACCOUNT, double
+from gesta.apis.hummingbot.codec import double
 from gesta.executors.holdings import HeldPosition
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.times import format_shortest
 
 DEFAULT_CONTROLLER = "main"

@@ -18,7 +18,8 @@ from gesta.apis.native.bodies import JSON, content_type, read_body
 from gesta.apis.native.codec import check_json, decode_model, encoder, view_execution
 from gesta.apis.native.models import NewExecutorModel, StopExecutorModel
 from gesta.apis.native.reads import Reads
-from gesta.executors.control import DEFAULT_ACCOUNT, CreateExecutor
+from gesta.executors.control import CreateExecutor
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT
 from gesta.kernel.errors import NotFound
 from gesta.ledger.records import Execution, Kind
 

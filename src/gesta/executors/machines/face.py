@@ -228,12 +228,6 @@ class Watches(msgspec.Struct, frozen=True, kw_only=True):
     every: bool = False
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What an executor leaves open on purpose: one order's fills, as hummingbot's held_position_orders have them."""
-
-    order: Tracked
-
-
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """How the executor stands at given prices."""
 
