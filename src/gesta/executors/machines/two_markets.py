@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
 from gesta.executors.machines.common import ZERO, Book, executed_base, executed_quote, fees_quote, is_perpetual
-from gesta.executors.machines.face import Leg, PositionAction, Price, Tracked, Trade
+from gesta.executors.machines.face import CloseType, Leg, PositionAction, Price, Report, RunnableStatus, Tracked, Trade
 from gesta.executors.machines.parsing import Fields
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "opening_action",
     "parse_markets",
     "rate_of",
+    "report_of",
     "result_of",
 ]
 
@@ -142,4 +144,30 @@ def result_of(book: Book, rate: Decimal) -> Result:
         fees_quote=fees,
         volume_quote=cost + proceeds,
         held=(*buys, *sells) if bought != sold else (),
+    )
+
+
+def report_of(
+    result: Result,
+    *,
+    status: RunnableStatus,
+    close_type: CloseType | None,
+    close_at_us: int | None,
+    custom_info: dict[str, Any],
+    held: tuple[Tracked, ...],
+) -> Report:
+    """The report of an executor that stands at `result`."""
+    is_active = status in (RunnableStatus.NOT_STARTED, RunnableStatus.RUNNING)
+    return Report(
+        status=status,
+        close_type=close_type,
+        net_pnl_quote=result.pnl_quote,
+        net_pnl_pct=result.pnl_pct,
+        cum_fees_quote=result.fees_quote,
+        filled_amount_quote=result.volume_quote,
+        is_active=is_active,
+        is_trading=is_active and bool(result.pnl_quote),
+        close_at_us=close_at_us,
+        custom_info=custom_info,
+        held=held,
     )

@@ -56,6 +56,7 @@ from gesta.executors.machines.two_markets import (
     opening_action,
     parse_markets,
     rate_of,
+    report_of,
     result_of,
 )
 
@@ -238,17 +239,11 @@ class XemmMachine:
 
     def report(self, state: State, prices: Mapping[int, Price]) -> Report:
         result = result_of(state.book, state.rate)
-        is_active = state.status in (RunnableStatus.NOT_STARTED, RunnableStatus.RUNNING)
         held = result.held if state.status is RunnableStatus.TERMINATED else ()
-        return Report(
+        return report_of(
+            result,
             status=state.status,
             close_type=state.close_type,
-            net_pnl_quote=result.pnl_quote,
-            net_pnl_pct=result.pnl_pct,
-            cum_fees_quote=result.fees_quote,
-            filled_amount_quote=result.volume_quote,
-            is_active=is_active,
-            is_trading=is_active and bool(result.pnl_quote),
             close_at_us=state.close_at_us,
             custom_info=_custom_info(state, prices, held),
             held=held,
