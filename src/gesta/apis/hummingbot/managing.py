@@ -103,11 +103,14 @@ class Managing:
         """Executors, running and finished, newest first. Every value of every filter counts."""
         principal = await self._caller(request)
         principal.require(Scope.READ)
-        search = bodies.search_of(await bodies.read(request))
+        return json_response(await self.search_body(principal, bodies.search_of(await bodies.read(request))))
+
+    async def search_body(self, principal: Principal, search: bodies.Search) -> dict[str, Any]:
+        """What a search answers."""
         found = await find(self._reading, self._access, principal, search)
         organization = principal.organization.id
         accounts = {each: await self._access.account_by_id(organization, each) for each in _accounts_of(found.rows)}
-        body = {
+        return {
             "data": [self._printer(principal, row, accounts[row.account]) for row in found.rows],
             "pagination": {
                 "limit": search.limit,
@@ -116,23 +119,28 @@ class Managing:
                 "total_count": found.total,
             },
         }
-        return json_response(body)
 
     async def summary(self, request: Request) -> Response:
         """Counts and sums of the active executors, at current prices."""
-        principal = await self._caller(request)
+        return json_response(await self.summary_body(await self._caller(request)))
+
+    async def summary_body(self, principal: Principal) -> dict[str, Any]:
+        """What the summary answers."""
         query = self._reading.filter(principal, kinds=EXECUTORS, statuses=ACTIVE)
         report = Summary()
         async for row in every(self._reading, principal, query):
             now = marked(self._services, principal, row)
             if isinstance(now.detail, ExecutorDetail):
                 report.add(now, now.detail)
-        return json_response(report.printed())
+        return report.printed()
 
     async def performance(self, request: Request) -> Response:
         """What the executors have earned, of one controller or of all."""
         principal = await self._caller(request)
-        controller_id = _controller(request)
+        return json_response(await self.performance_body(principal, _controller(request)))
+
+    async def performance_body(self, principal: Principal, controller_id: str | None) -> dict[str, Any]:
+        """What the report answers."""
         correlation = {} if controller_id is None else {"controller_id": controller_id}
         query = self._reading.filter(principal, kinds=EXECUTORS, correlation=correlation)
         report = Performance(controller_id)
@@ -145,7 +153,7 @@ class Managing:
             for position in await self._services.executors.positions.every(principal, controller=controller_id):
                 held += (position.unrealized or Decimal(0)) - position.hold.fees_quote
                 positions += position.hold.net_base != 0
-        return json_response(report.printed(held_pnl_quote=held, active_positions=positions))
+        return report.printed(held_pnl_quote=held, active_positions=positions)
 
     async def types(self, request: Request) -> Response:
         """The executor types, with those that cannot run here marked."""
