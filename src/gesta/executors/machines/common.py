@@ -40,6 +40,7 @@ __all__ = [
     "is_perpetual",
     "meets_minimum",
     "merged",
+    "one_leg",
     "order_ids",
     "quantize_amount",
     "quantize_price",
@@ -133,6 +134,12 @@ def closing_price(side: Trade, price: Price) -> Decimal:
 
 def is_perpetual(connector_name: str) -> bool:
     return "perpetual" in connector_name
+
+
+def one_leg(connector_name: str, trading_pair: str) -> tuple[Leg, ...]:
+    """What an executor of one market trades in, before the market's rules are known."""
+    leg = Leg(connector_name=connector_name, trading_pair=trading_pair, is_perpetual=is_perpetual(connector_name))
+    return (leg,)
 
 
 def closing_action(leg: Leg) -> PositionAction:

@@ -17,8 +17,8 @@ from gesta.executors.machines.common import (
     ZERO,
     closing_price,
     executed_base,
-    is_perpetual,
     meets_minimum,
+    one_leg,
     quantize_amount,
     quantize_price,
     trailing_step,
@@ -316,13 +316,7 @@ class DcaMachine:
         return parse(config)
 
     def legs(self, config: Config) -> tuple[Leg, ...]:
-        return (
-            Leg(
-                connector_name=config.connector_name,
-                trading_pair=config.trading_pair,
-                is_perpetual=is_perpetual(config.connector_name),
-            ),
-        )
+        return one_leg(config.connector_name, config.trading_pair)
 
     def begin(
         self, config: Config, legs: tuple[Leg, ...], *, at_us: int, prices: Mapping[int, Price], max_retries: int

@@ -21,8 +21,8 @@ from gesta.executors.machines.common import (
     RETRY_US,
     ZERO,
     check_row,
-    is_perpetual,
     meets_minimum,
+    one_leg,
     quantize_amount,
     trailing_step,
 )
@@ -92,8 +92,7 @@ class GridMachine:
         return parse(config)
 
     def legs(self, config: Config) -> tuple[Leg, ...]:
-        name = config.connector_name
-        return (Leg(connector_name=name, trading_pair=config.trading_pair, is_perpetual=is_perpetual(name)),)
+        return one_leg(config.connector_name, config.trading_pair)
 
     def begin(
         self, config: Config, legs: tuple[Leg, ...], *, at_us: int, prices: Mapping[int, Price], max_retries: int

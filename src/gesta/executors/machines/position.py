@@ -24,8 +24,8 @@ from gesta.executors.machines.common import (
     check_row,
     closing_action,
     failure_message,
-    is_perpetual,
     meets_minimum,
+    one_leg,
     quantize_amount,
     quantize_price,
     trailing_step,
@@ -178,13 +178,7 @@ class PositionMachine:
         )
 
     def legs(self, config: Config) -> tuple[Leg, ...]:
-        return (
-            Leg(
-                connector_name=config.connector_name,
-                trading_pair=config.trading_pair,
-                is_perpetual=is_perpetual(config.connector_name),
-            ),
-        )
+        return one_leg(config.connector_name, config.trading_pair)
 
     def begin(
         self, config: Config, legs: tuple[Leg, ...], *, at_us: int, prices: Mapping[int, Price], max_retries: int

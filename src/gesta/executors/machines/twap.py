@@ -25,8 +25,8 @@ from gesta.executors.machines.common import (
     executed_quote,
     fees_quote,
     held_json,
-    is_perpetual,
     meets_minimum,
+    one_leg,
     order_ids,
     quantize_amount,
     quantize_price,
@@ -319,13 +319,7 @@ class TwapMachine:
         return parse(config)
 
     def legs(self, config: Config) -> tuple[Leg, ...]:
-        return (
-            Leg(
-                connector_name=config.connector_name,
-                trading_pair=config.trading_pair,
-                is_perpetual=is_perpetual(config.connector_name),
-            ),
-        )
+        return one_leg(config.connector_name, config.trading_pair)
 
     def begin(
         self, config: Config, legs: tuple[Leg, ...], *, at_us: int, prices: Mapping[int, Price], max_retries: int
