@@ -2,7 +2,8 @@
 
 Prices follow a random walk that is a function of the seed and of time, so that a server started again goes on where
 the market is, and two servers of one seed see the same one. Around it stands a book of one level each side: mostly one
-tick wide, sizes that come and go, prints at the bid and the ask that eat into it and move it.
+tick wide, sizes that come and go, prints at the bid and the ask that eat into it and move it. A perpetual follows its
+coin's walk with a small basis, which comes and goes within minutes.
 """
 
 from __future__ import annotations
@@ -17,18 +18,22 @@ import msgspec
 
 from gesta.kernel.clock import Clock
 from gesta.trading.catalog import Catalog
-from gesta.trading.instruments import Instrument
+from gesta.trading.instruments import Instrument, InstrumentKind
 from gesta.trading.market import Flag, Listener, MarketData, Quote, Trade
 from gesta.venues.market_data.noise import Chance, walk
 
 log = logging.getLogger("gesta.market")
 
-NAMES = ("ES", "NQ", "BTC-USDT", "ETH-USDT")
+NAMES = ("ES", "NQ", "BTC-USDT", "ETH-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP")
 QUOTES_PER_S = 10.0
 _SECOND_US = 1_000_000
 # Latent prices are kept in thousandths of a tick.
 _FRACTION = 1000
 _SIMULATED = Flag.SIMULATED.value
+# The basis of a perpetual, one standard deviation of it as a part of the price; drawn anew so often, and gliding between.
+_BASIS_PART = Decimal("0.00025")
+_BASIS_S = 20
+_PERPETUAL = frozenset({InstrumentKind.LINEAR_PERPETUAL, InstrumentKind.INVERSE_PERPETUAL})
 # How often the feed wakes, and how late it may be before it leaves out what it missed.
 _TURN_S = 0.05
 _LATE_US = 5 * _SECOND_US
@@ -80,11 +85,20 @@ class _Path:
         self._name = model.walk_name
         self._base = round(model.base / instrument.tick_size) * _FRACTION
         self.deviation = max(1, round(model.deviation / instrument.tick_size * _FRACTION))
+        self._basis = round(self._base * _BASIS_PART) if instrument.kind in _PERPETUAL else 0
         self._second = -1
         self._from = self._to = 0
 
     def _pin(self, second: int) -> int:
-        return max(_FRACTION, self._base + walk(self._seed, self._name, second, deviation=self.deviation))
+        spot = self._base + walk(self._seed, self._name, second, deviation=self.deviation)
+        return max(_FRACTION, spot + self._basis_at(second))
+
+    def _basis_at(self, second: int) -> int:
+        if not self._basis:
+            return 0
+        knot, rest = divmod(second, _BASIS_S)
+        low, high = (Chance(self._seed, self._name, "basis", at).gauss(self._basis) for at in (knot, knot + 1))
+        return low + (high - low) * rest // _BASIS_S
 
     def at(self, at_us: int) -> int:
         second, rest = divmod(at_us, _SECOND_US)

@@ -68,6 +68,23 @@ def test_a_market_started_again_goes_on_where_it_is() -> None:
     assert abs(later.bid - earlier[-1].bid) <= 4
 
 
+@pytest.mark.parametrize("pair", ["BTC-USDT", "ETH-USDT"])
+def test_a_perpetual_is_near_its_spot_pair_now_above_and_now_below(pair: str) -> None:
+    """Over six hours: by more than 0.02 percent to either side, and never by as much as 0.2 percent."""
+    parts = []
+    for minute in range(360):
+        at_us = NOW + minute * 60_000_000
+        prices = []
+        for name in (pair, f"{pair}-PERP"):
+            (quote,) = told(name, start_us=at_us, count=1)
+            assert isinstance(quote, Quote)
+            prices.append(CATALOG.resolve(name, NOW).price(quote.bid))
+        parts.append(float(prices[1] / prices[0] - 1))
+    assert min(parts) < -0.0002 < 0.0002 < max(parts)
+    assert max(map(abs, parts)) < 0.002
+    assert told(f"{pair}-PERP", seed=4, count=100) == told(f"{pair}-PERP", seed=4, count=100)
+
+
 def test_chance_is_even_and_bounded() -> None:
     chance = Chance(1, "a")
     drawn = [chance.below(10) for _ in range(20_000)]
@@ -97,20 +114,21 @@ async def next_heard(ear: Ear) -> None:
 async def test_the_feed_keeps_pace_with_the_clock() -> None:
     clock, ear = ManualClock(NOW), Ear()
     feed = SimulatedFeed(CATALOG, clock, seed=1, quotes_per_s=10)
-    assert set(feed.instruments()) == {"ES 12-26", "NQ 12-26", "BTC-USDT", "ETH-USDT"}
+    pairs = {"BTC-USDT", "ETH-USDT", "BTC-USDT-PERP", "ETH-USDT-PERP"}
+    assert set(feed.instruments()) == {"ES 12-26", "NQ 12-26"} | pairs
     await feed.start(ear)
     await feed.start(ear)
     await next_heard(ear)
-    assert len(ear.heard) == 4
+    assert len(ear.heard) == 6
     clock.advance_us(2_000_000)
     await next_heard(ear)
-    assert len(ear.heard) > 60
-    assert all(each.venue_time_us <= clock.now_us() == each.received_at_us for each in ear.heard[4:])
+    assert len(ear.heard) > 90
+    assert all(each.venue_time_us <= clock.now_us() == each.received_at_us for each in ear.heard[6:])
     # After an hour's sleep it goes on now, and does not catch up.
     before = len(ear.heard)
     clock.advance_us(HOUR)
     await next_heard(ear)
-    assert [each.venue_time_us for each in ear.heard[before:]] == [clock.now_us()] * 4
+    assert [each.venue_time_us for each in ear.heard[before:]] == [clock.now_us()] * 6
     await feed.stop()
     await feed.stop()
     assert feed.is_over
