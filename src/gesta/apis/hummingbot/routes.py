@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from functools import partial
-from typing import Any
 
 import msgspec
 from fastapi import FastAPI
@@ -17,26 +15,16 @@ from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.hummingbot import connectors, openapi, operations, positions
-from gesta.apis.hummingbot.codec import DIALECT, encode, encode_log
+from gesta.apis.hummingbot.codec import DIALECT, encode
 from gesta.apis.hummingbot.errors import render
 from gesta.apis.hummingbot.managing import Managing, json_response, marked
-from gesta.apis.hummingbot.parameters import LogsQuery, basic_credentials, logs_query
+from gesta.apis.hummingbot.parameters import basic_credentials, logs_query
+from gesta.apis.hummingbot.timelines import newest
 from gesta.kernel.errors import NotFound
-from gesta.ledger.records import Event, Execution, Kind
-
-EVENTS_PER_READ = 1000
+from gesta.ledger.records import Execution, Kind
 
 # A configuration may hold exact numbers; in JSON they are numbers.
 _encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-class Logs(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a timeline as log entries, oldest first; `last_seq` is where it was read to."""
-
-    entries: list[dict[str, Any]]
-    total_count: int
-    last_seq: int
-    has_more: bool = False
 
 
 class Executors:
@@ -83,32 +71,8 @@ class Executors:
         principal = await self.caller(request)
         query = logs_query(request.query_params)
         execution = await self.executor(principal, request.path_params["executor_id"])
-        newest = await self.newest_logs(principal, execution, query)
-        return json_response({"executor_id": execution.id, "logs": newest.entries, "total_count": newest.total_count})
-
-    async def newest_logs(self, principal: Principal, execution: Execution, query: LogsQuery) -> Logs:
-        """The newest of the whole timeline."""
-        newest: deque[Event] = deque(maxlen=query.limit)
-        total_count, after_seq, has_more = 0, 0, True
-        while has_more:
-            read = await self._reading.events(principal, execution, after_seq=after_seq, limit=EVENTS_PER_READ)
-            kept = [event for event in read.events if query.level in (None, event.level)]
-            newest.extend(kept)
-            total_count += len(kept)
-            has_more = read.has_more
-            after_seq = read.events[-1].seq if read.events else after_seq
-        return Logs(entries=[encode_log(event) for event in newest], total_count=total_count, last_seq=after_seq)
-
-    async def more_logs(self, principal: Principal, execution: Execution, query: LogsQuery, after_seq: int) -> Logs:
-        """What follows in the timeline, oldest first: at most `limit` entries and one read, so that more may follow."""
-        limit = query.limit if query.level is None else EVENTS_PER_READ
-        read = await self._reading.events(principal, execution, after_seq=after_seq, limit=limit)
-        kept = [event for event in read.events if query.level in (None, event.level)]
-        has_more = read.has_more or len(kept) > query.limit
-        last = kept[query.limit - 1 :][:1] if len(kept) > query.limit else read.events[-1:]
-        entries = [encode_log(event) for event in kept[: query.limit]]
-        last_seq = last[0].seq if last else after_seq
-        return Logs(entries=entries, total_count=len(entries), last_seq=last_seq, has_more=has_more)
+        found = await newest(self._reading, principal, execution, query)
+        return json_response({"executor_id": execution.id, "logs": found.entries, "total_count": found.total_count})
 
 
 def build(services: Services) -> FastAPI:
