@@ -30,7 +30,7 @@ _SECOND_US = 1_000_000
 # Latent prices are kept in thousandths of a tick.
 _FRACTION = 1000
 _SIMULATED = Flag.SIMULATED.value
-# The basis of a perpetual, one standard deviation of it as a part of the price; drawn anew so often, and gliding between.
+# The basis of a perpetual: its standard deviation, a part of the price; drawn anew so often, and gliding in between.
 _BASIS_PART = Decimal("0.00025")
 _BASIS_S = 20
 _PERPETUAL = frozenset({InstrumentKind.LINEAR_PERPETUAL, InstrumentKind.INVERSE_PERPETUAL})
