@@ -33,7 +33,6 @@ from gesta.venues.paper.settings import PaperSettings
 from gesta.venues.paper.venue import PaperVenue
 
 PAIR = "BTC-USDT"
-TICK = Decimal("0.01")
 
 
 class Bench:
@@ -92,12 +91,12 @@ class Bench:
         await self.engine.start()
         await self.runner.start()
 
-    async def quote(self, price: str, size: int = 10**9) -> None:
+    async def quote(self, price: str, size: int = 10**9, *, pair: str = PAIR) -> None:
         """The market is at a price, one tick wide, and everything that follows is on disk."""
-        bid = int(Decimal(price) / TICK)
+        bid = int(Decimal(price) / self.market.resolve(pair).tick_size)
         self.clock.advance_us(1_000_000)
         now_us = self.clock.now_us()
-        self.market.on_market(Quote(PAIR, bid, bid + 1, size, size, now_us, now_us))
+        self.market.on_market(Quote(pair, bid, bid + 1, size, size, now_us, now_us))
         self.runner.tick()
         await self.engine.idle()
 

@@ -21,7 +21,7 @@ from gesta.desk.trading import journal as trading_journal
 from gesta.desk.trading.batch import Restated
 from gesta.desk.trading.engine import Engine
 from gesta.desk.trading.fills import fill_id
-from gesta.executors import holdings, journal, legs
+from gesta.executors import holdings, journal, legs, marks
 from gesta.executors.detail import detail_of, status_of
 from gesta.executors.holdings import Holdings
 from gesta.executors.journal import SQL, Followed, Stored
@@ -118,9 +118,12 @@ class Runner:
         loaded = await self._database.read(journal.active)
         self.numbers = loaded.newest
         self.holdings.load(await self._database.read(holdings.stored))
+        marks.load(self._watching, await self._database.read(marks.stored))
         self._engine.books.follower = self._on_order
         for stored in loaded.executors:
             await self._resume(stored)
+        self._watching.prune_marks()
+        self._journal_marks()
         self._unlisten = self._market.listen(self._on_market)
         self._ticker = asyncio.create_task(self._tick_forever(), name="executors' moments")
         log.info("executors.started", active=len(self._live))
@@ -150,6 +153,8 @@ class Runner:
         live = Live(stored, instruments, status_of(stored.state), shown, controller)
         self._live[live.key] = live
         self._counts[stored.organization] += 1
+        # The best price that it trails comes before everything: what it is told now, it judges by it.
+        self._watching.put(live.key, live.machine.watches(stored.state), instruments)
         # What happened to its orders while the machine was not told: their rows are the truth.
         for order_id, followed in list(live.orders.items()):
             self._by_order[order_id] = live.key
@@ -206,6 +211,9 @@ class Runner:
             price = legs.price_of(instrument, self._market.snapshot(instrument.name).quote)
             if price is not None:
                 found[leg] = price
+        best = self._watching.best(live.key)
+        if best is not None and best[0] in found:
+            found[best[0]] = msgspec.structs.replace(found[best[0]], best=best[1])
         return found
 
     def report(self, live: Live) -> Report:
@@ -220,6 +228,15 @@ class Runner:
             live = self._live.get(key)
             if live is not None:
                 self._look(live, moved=True)
+        if self._watching.has_changed_marks:
+            self._journal_marks()
+
+    def _journal_marks(self) -> None:
+        """A best price is on record like everything else that a decision will rest on."""
+        changed = self._watching.changed_marks()
+        organization = next((live.stored.organization for live in self._live.values()), None)
+        if changed and organization is not None:
+            marks.journal(self._engine.open_batch(organization), changed)
 
     def _on_order(self, order: Order) -> None:
         """What the venue said of an order of an executor, within the batch that holds it."""
@@ -278,6 +295,8 @@ class Runner:
         if watches.at_us is not None and watches.at_us <= now_us:
             watches = msgspec.structs.replace(watches, at_us=now_us + AGAIN_US)
         self._watching.put(live.key, watches, live.instruments)
+        if self._watching.has_changed_marks:
+            self._journal_marks()
         self._wake.set()
 
     def _updated(self, live: Live, tracked: Tracked) -> OrderUpdated:

@@ -1,5 +1,6 @@
-"""Who must be woken: price levels by instrument, any change, and moments. A price that reaches no level costs a few
-comparisons, however many executors wait."""
+"""Who must be woken: price levels by instrument, trails of the best price, any change, and moments. A price that
+reaches no level costs a few comparisons, however many executors wait, and so does a new best price, however many trail
+it."""
 
 from __future__ import annotations
 
@@ -7,11 +8,15 @@ import heapq
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 
-from gesta.executors.machines.face import Watch, Watches
+import msgspec
+
+from gesta.executors.machines.face import Trail, Watch, Watches
+from gesta.executors.trails import Trails
 from gesta.trading.instruments import Instrument
 from gesta.trading.market import Quote
-from gesta.trading.trigger_book import Crossing, TriggerBook
+from gesta.trading.trigger_book import NEVER, Crossing, TriggerBook
 
 # A level is a level of the bid, of the ask, or of their sum: twice the middle.
 _SIDES = ("bid", "ask", "mid")
@@ -19,12 +24,35 @@ _SIDES = ("bid", "ask", "mid")
 Key = tuple[str, int]
 
 
-class _Levels:
-    """One instrument's."""
+class Path(msgspec.Struct, frozen=True):
+    """Which price a trail follows, and which way."""
 
-    __slots__ = ("ask", "bid", "every", "mid")
+    instrument: str
+    of: str
+    is_rising: bool
+
+    @property
+    def sign(self) -> int:
+        return 1 if self.is_rising else -1
+
+
+class BestPrice(msgspec.Struct, frozen=True):
+    """A mark of a path, to be journaled: the best price that reaches to a moment, in ticks times the path's direction.
+    None: it is gone."""
+
+    path: Path
+    until_us: int
+    best: int | None
+
+
+class _Levels:
+    """One instrument's. `trails` by their paths; `last` is its newest quote."""
+
+    __slots__ = ("ask", "bid", "every", "last", "mid", "trails")
 
     def __init__(self) -> None:
+        self.trails: dict[Path, Trails] = {}
+        self.last: Quote | None = None
         self.bid: TriggerBook[Key] = TriggerBook()
         self.ask: TriggerBook[Key] = TriggerBook()
         self.mid: TriggerBook[Key] = TriggerBook()
@@ -39,10 +67,16 @@ class Watching:
         self._moments: list[tuple[int, int, str]] = []
         self._moment_of: dict[str, tuple[int, int]] = {}
         self._count = 0
+        # Whose trail is on which path.
+        self._trailing: dict[str, tuple[Path, Instrument, int]] = {}
+        # Paths with marks to journal.
+        self._changed: dict[Path, Trails] = {}
 
     def put(self, id: str, watches: Watches, legs: Sequence[Instrument]) -> None:
         """What `id` waits for from now on, instead of what it waited for."""
-        self.drop(id)
+        self._drop_levels(id)
+        # Not dropped before it is put again: the best price so far may be known for this one alone.
+        self._put_trail(id, watches.trail, legs)
         if watches.every:
             self._everywhere[id] = [self._levels[instrument.name] for instrument in legs]
             for levels in self._everywhere[id]:
@@ -74,7 +108,74 @@ class Watching:
             book.add(key, ticks, crossing)
             where.append((book, key))
 
+    def _put_trail(self, id: str, trail: Trail | None, legs: Sequence[Instrument]) -> None:
+        before = self._trailing.get(id)
+        path = None if trail is None else Path(legs[trail.leg].name, trail.of, trail.is_rising)
+        if before is not None and before[0] != path:
+            self._drop_trail(id)
+        if trail is None or path is None:
+            return
+        instrument, levels = legs[trail.leg], self._levels[path.instrument]
+        exact = trail.distance * (2 if trail.of == "mid" else 1) / instrument.tick_size
+        price = -NEVER if levels.last is None else path.sign * _ticks(levels.last, path.of)
+        trails = levels.trails.setdefault(path, Trails())
+        # Rather woken a tick too soon: the machine looks, and then says its exact level.
+        trails.put(id, max(1, math.floor(exact)), trail.since_us, price)
+        self._trailing[id] = (path, instrument, trail.leg)
+        self._note(path, trails)
+
+    def _drop_trail(self, id: str) -> None:
+        path, *_ = self._trailing.pop(id)
+        trails = self._levels[path.instrument].trails[path]
+        trails.drop(id)
+        self._note(path, trails)
+
+    def _note(self, path: Path, trails: Trails) -> None:
+        if trails.changed:
+            self._changed[path] = trails
+
+    def best(self, id: str) -> tuple[int, Decimal] | None:
+        """The leg of its trail, and the best price there since it was set. None without a trail, or a price."""
+        trailing = self._trailing.get(id)
+        if trailing is None:
+            return None
+        path, instrument, leg = trailing
+        best = self._levels[path.instrument].trails[path].best(id)
+        if best is None or best == -NEVER:
+            return None
+        price = instrument.price(path.sign * best)
+        return leg, price / 2 if path.of == "mid" else price
+
+    @property
+    def has_changed_marks(self) -> bool:
+        return bool(self._changed)
+
+    def changed_marks(self) -> list[BestPrice]:
+        """What is to be journaled since this was asked last."""
+        found = []
+        for path, trails in self._changed.items():
+            found += [BestPrice(path, until_us, best) for until_us, best in trails.changed.items()]
+            trails.changed = {}
+        self._changed = {}
+        return found
+
+    def load_mark(self, path: Path, until_us: int, best: int) -> None:
+        """A mark of before the start; those of a path in the order of their moments."""
+        self._levels[path.instrument].trails.setdefault(path, Trails()).load(until_us, best)
+
+    def prune_marks(self) -> None:
+        """After a start: let go of marks that nobody trails any more."""
+        for levels in self._levels.values():
+            for path, trails in levels.trails.items():
+                trails.prune()
+                self._note(path, trails)
+
     def drop(self, id: str) -> None:
+        self._drop_levels(id)
+        if id in self._trailing:
+            self._drop_trail(id)
+
+    def _drop_levels(self, id: str) -> None:
         for book, key in self._where.pop(id, ()):
             book.remove(key)
         for levels in self._everywhere.pop(id, ()):
@@ -90,9 +191,20 @@ class Watching:
         for book, ticks in ((levels.bid, quote.bid), (levels.ask, quote.ask), (levels.mid, quote.bid + quote.ask)):
             if not book.highest_below < ticks < book.lowest_above:
                 fired.update(dict.fromkeys(id for id, _ in book.fire(ticks)))
+        levels.last = quote
+        if levels.trails:
+            self._observe(levels.trails, quote, fired)
         if levels.every:
             fired.update(levels.every)
         return list(fired)
+
+    def _observe(self, followed: dict[Path, Trails], quote: Quote, fired: dict[str, None]) -> None:
+        for path, trails in followed.items():
+            price = path.sign * _ticks(quote, path.of)
+            if trails.fires_at < price <= trails.lowest:
+                continue
+            fired.update(dict.fromkeys(trails.observe(price)))
+            self._note(path, trails)
 
     def due(self, now_us: int) -> list[str]:
         """Whose moment has come; each has to say anew when the next one is."""
@@ -109,3 +221,8 @@ class Watching:
         while self._moments and self._moment_of.get(self._moments[0][2]) != self._moments[0][:2]:
             heapq.heappop(self._moments)
         return self._moments[0][0] if self._moments else None
+
+
+def _ticks(quote: Quote, of: str) -> int:
+    """A price of a quote, in ticks; twice the middle for the middle."""
+    return quote.bid if of == "bid" else quote.ask if of == "ask" else quote.bid + quote.ask

@@ -216,6 +216,24 @@ def drive_live(machine: Machine[Any, Any], scenario: Mapping[str, Any]) -> Outco
 
 
 class _LiveDrive(_Drive):
+    def __init__(self, machine: Machine[Any, Any], config: Any, scenario: Mapping[str, Any]) -> None:
+        # What the market was at every moment that has passed.
+        self.path: list[tuple[int, Mapping[int, Price]]] = []
+        self.state: Any = None
+        super().__init__(machine, config, scenario)
+
+    @property
+    def prices(self) -> dict[int, Price]:
+        """With the best price of the path since the machine's trail was set, if it has one."""
+        prices = super().prices
+        trail = None if self.state is None else self.machine.watches(self.state).trail
+        if trail is None or trail.leg not in prices:
+            return prices
+        path = [passed[trail.leg] for at_us, passed in self.path if at_us >= trail.since_us and trail.leg in passed]
+        values = [getattr(price, trail.of) for price in (*path, prices[trail.leg])]
+        best = max(values) if trail.is_rising else min(values)
+        return prices | {trail.leg: msgspec.structs.replace(prices[trail.leg], best=best)}
+
     def run(self) -> Outcome:
         self.step(Started(at_us=EPOCH_US, prices=self.prices))
         self.tell_all()
@@ -232,6 +250,7 @@ class _LiveDrive(_Drive):
                 self.now_us = self.end_us
                 break
             self.now_us = max(self.now_us, min(moments))
+            self.path.append((self.at_us, super().prices))
             if match_us == self.now_us:
                 self.venue.match(self.now_us)
             self.tell_all()
@@ -247,6 +266,11 @@ def wakes(watches: Watches, prices: Mapping[int, Price], at_us: int) -> bool:
     """Whether a runner that goes by `watches` looks at the machine at these prices and this moment."""
     if watches.every or (watches.at_us is not None and watches.at_us <= at_us):
         return True
+    trail = watches.trail
+    if trail is not None and trail.leg in prices and (best := prices[trail.leg].best) is not None:
+        fallen = best - getattr(prices[trail.leg], trail.of)
+        if (fallen if trail.is_rising else -fallen) >= trail.distance:
+            return True
     for watch in watches.prices:
         price = prices.get(watch.leg)
         value = None if price is None else getattr(price, watch.of)

@@ -11,13 +11,16 @@ from gesta.executors.machines.face import (
     Cancel,
     CloseType,
     Leg,
+    Moved,
     OrderKind,
     OrderStatus,
+    OrderUpdated,
     PositionAction,
     Price,
     RunnableStatus,
     Trade,
     TradingRules,
+    Trail,
 )
 from gesta.executors.machines.position import MACHINE
 from gesta.testing.oracle import machine_of
@@ -268,7 +271,7 @@ def test_dust_is_not_guarded_before_it_can_be_closed() -> None:
     assert house.last.amount == Decimal("0.1")
 
 
-def test_the_trailing_stop_ratchets_and_watches_the_next_high() -> None:
+def test_the_trailing_stop_ratchets_and_trails_the_best_price() -> None:
     house = entered({"trailing_stop": {"activation_price": "0.02", "trailing_delta": "0.01"}})
     house.at(1)
     (watch,) = MACHINE.watches(house.state).prices
@@ -276,13 +279,31 @@ def test_the_trailing_stop_ratchets_and_watches_the_next_high() -> None:
     assert round(watch.at_or_above or 0, 6) == Decimal("102.05")
     house.at(2, "103")
     assert house.state.trailing_trigger == Decimal("0.0195")
-    below, above = MACHINE.watches(house.state).prices
+    watches = MACHINE.watches(house.state)
+    (below,) = watches.prices
     assert (below.of, round(below.at_or_below or 0, 6)) == ("bid", Decimal("102"))
-    assert round(above.at_or_above or 0, 6) == 103
+    assert watches.trail == Trail(of="bid", is_rising=True, distance=Decimal("1.00"), since_us=START_US + 2 * SECOND)
     house.at(3, "102.5")
     assert house.state.trailing_trigger == Decimal("0.0195")
     house.at(4, "101.99")
     assert house.report.close_type is CloseType.TRAILING_STOP
+
+
+@pytest.mark.parametrize(("side", "path"), [("BUY", ("103", "105", "103.9")), ("SELL", ("97", "95", "96.1"))])
+def test_what_it_was_not_woken_for_raises_the_trigger(side: str, path: tuple[str, ...]) -> None:
+    at, best, now = (Decimal(price) for price in path)
+    house = entered({"trailing_stop": {"activation_price": "0.02", "trailing_delta": "0.01"}}, side=side)
+    house.at(2, str(at))
+    before = house.state.trailing_trigger
+    prices = {0: Price(now, now, best)}
+    shown = MACHINE.report(house.state, prices)
+    state, _ = MACHINE.step(house.state, OrderUpdated(at_us=house.at_us + 1, prices=prices, order=house.sent[0]))
+    assert before is not None
+    assert round((state.trailing_trigger or 0) - before, 6) == Decimal("0.02")
+    assert state.trailing_since_us == house.at_us + 1
+    state, _ = MACHINE.step(house.state, Moved(at_us=house.at_us + 1, prices=prices))
+    assert state.close_type is CloseType.TRAILING_STOP
+    assert shown.close_type is None
 
 
 def test_a_trailing_trigger_of_nothing_is_a_trigger() -> None:

@@ -44,6 +44,7 @@ __all__ = [
     "order_ids",
     "quantize_amount",
     "quantize_price",
+    "trailing_raised",
     "trailing_step",
 ]
 
@@ -78,6 +79,13 @@ class TripleBarrier(msgspec.Struct, frozen=True, kw_only=True):
     trailing_stop: TrailingStop | None = None
     open_order_type: OrderKind = OrderKind.LIMIT
     take_profit_order_type: OrderKind = OrderKind.MARKET
+
+
+def trailing_raised(trailing: TrailingStop | None, trigger: Decimal | None, best_pct: Decimal) -> Decimal | None:
+    """The trigger after the best PnL since it was looked at last; one that is not active yet stays so."""
+    if trailing is None or trigger is None:
+        return trigger
+    return max(trigger, best_pct - trailing.delta_pct)
 
 
 def trailing_step(trailing: TrailingStop, trigger: Decimal | None, pnl_pct: Decimal) -> tuple[Decimal | None, bool]:

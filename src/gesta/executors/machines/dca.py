@@ -33,6 +33,8 @@ from gesta.executors.machines.dca_position import (
     figures_of,
     left_open,
     stop_loss_pct,
+    trail,
+    trailed,
 )
 from gesta.executors.machines.face import (
     CloseType,
@@ -141,7 +143,8 @@ def _price_barrier(turn: Turn[State], figures: Figures) -> CloseType | None:
             return CloseType.STOP_LOSS
     if config.trailing_stop is not None:
         trigger, crossed = trailing_step(config.trailing_stop, turn.state.trailing_trigger, figures.net_pct)
-        turn.change(trailing_trigger=trigger)
+        if trigger != turn.state.trailing_trigger:
+            turn.change(trailing_trigger=trigger, trailing_since_us=turn.at_us)
         if crossed:
             return CloseType.TRAILING_STOP
     if config.take_profit is not None and figures.net_pct > config.take_profit:
@@ -344,7 +347,7 @@ class DcaMachine:
     def step(self, state: State, event: Event) -> tuple[State, tuple[Command, ...]]:
         if state.status is RunnableStatus.TERMINATED:
             return state, ()
-        turn = Turn(state, event, TRANSITIONS)
+        turn = Turn(trailed(state, event.at_us, event.prices.get(0)), event, TRANSITIONS)
         if isinstance(event, Started):
             if state.status is RunnableStatus.NOT_STARTED:
                 _start(turn, event.affordable)
@@ -370,9 +373,10 @@ class DcaMachine:
             prices.append(bound)
         elif state.next_level is not None and not state.blind:
             moments.append(state.next_open_at_us)
-        return Watches(prices=tuple(prices), at_us=min(moments, default=None), every=state.blind)
+        return Watches(prices=tuple(prices), at_us=min(moments, default=None), every=state.blind, trail=trail(state))
 
     def report(self, state: State, prices: Mapping[int, Price]) -> Report:
+        state = trailed(state, state.trailing_since_us, prices.get(0))
         figures = figures_of(state, prices.get(0))
         is_active = state.status in (RunnableStatus.NOT_STARTED, RunnableStatus.RUNNING)
         held: tuple[Tracked, ...] = ()

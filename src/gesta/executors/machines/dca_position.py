@@ -19,9 +19,10 @@ from gesta.executors.machines.common import (
     meets_minimum,
     order_ids,
     quantize_amount,
+    trailing_raised,
 )
 from gesta.executors.machines.dca_config import Config, Mode, bounds_of
-from gesta.executors.machines.face import CloseType, Leg, Price, RunnableStatus, Tracked, Trade, Watch
+from gesta.executors.machines.face import CloseType, Leg, Price, RunnableStatus, Tracked, Trade, Trail, Watch
 
 __all__ = [
     "Figures",
@@ -32,6 +33,8 @@ __all__ = [
     "figures_of",
     "left_open",
     "stop_loss_pct",
+    "trail",
+    "trailed",
 ]
 
 # A watched level is computed, and may err in its last digit. Prices are ticks, and far coarser than this.
@@ -43,7 +46,8 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     next level, `next_close_at_us` for another close order after one that failed. `beyond` says on which side of the
     next level's bounds the mid price was last seen (1 above, -1 below, 0 not looked yet), `blind` that there was no
     price to look at. `look_at_us`: since then something was filled, and the barriers have not been looked at.
-    `last_price` is kept when the executor ends with something open: its PnL is that of then."""
+    `trailing_since_us` is when the trailing trigger was set last. `last_price` is kept when the executor ends with
+    something open: its PnL is that of then."""
 
     config: Config
     leg: Leg
@@ -56,6 +60,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     book: Book = Book()
     retries: int = 0
     trailing_trigger: Decimal | None = None
+    trailing_since_us: int = 0
     next_open_at_us: int = 0
     next_close_at_us: int = 0
     look_at_us: int | None = None
@@ -167,10 +172,8 @@ def barrier_watches(state: State) -> tuple[Watch, ...]:
         return ()
     worse = [pct for pct in (stop_loss_pct(state), state.trailing_trigger) if pct is not None]
     better = [] if config.take_profit is None else [config.take_profit]
-    if config.trailing_stop is not None:
-        trigger = state.trailing_trigger
-        mark = config.trailing_stop.activation_pct if trigger is None else trigger + config.trailing_stop.delta_pct
-        better.append(mark)
+    if config.trailing_stop is not None and state.trailing_trigger is None:
+        better.append(config.trailing_stop.activation_pct)
     of, sign = ("bid" if config.side is Trade.BUY else "ask"), config.side.sign
     found = []
     # A stop acts at its price, take-profit and trailing only beyond theirs.
@@ -183,6 +186,31 @@ def barrier_watches(state: State) -> tuple[Watch, ...]:
             below = is_worse is (config.side is Trade.BUY)
             found.append(Watch(of=of, at_or_below=level) if below else Watch(of=of, at_or_above=level))
     return tuple(found)
+
+
+def trail(state: State) -> Trail | None:
+    """An active trailing trigger rises with the best price, by as much as the PnL differs, in terms of the price."""
+    trailing = state.config.trailing_stop
+    if trailing is None or state.trailing_trigger is None or not left_open(state):
+        return None
+    is_long = state.config.side is Trade.BUY
+    return Trail(
+        of="bid" if is_long else "ask",
+        is_rising=is_long,
+        distance=trailing.delta_pct * _average(state.opens),
+        since_us=state.trailing_since_us,
+    )
+
+
+def trailed(state: State, at_us: int, price: Price | None) -> State:
+    """With the trailing trigger as high as the best price since it was set last."""
+    if price is None or price.best is None or state.trailing_trigger is None or not left_open(state):
+        return state
+    best_pct = figures_of(state, Price(price.best, price.best)).net_pct
+    trigger = trailing_raised(state.config.trailing_stop, state.trailing_trigger, best_pct)
+    if trigger == state.trailing_trigger:
+        return state
+    return msgspec.structs.replace(state, trailing_trigger=trigger, trailing_since_us=at_us)
 
 
 def custom_info(state: State, figures: Figures, held: tuple[Tracked, ...]) -> dict[str, Any]:

@@ -106,8 +106,11 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Price(msgspec.Struct, frozen=True, gc=False):
+    """`best` is the best price since the machine's trail was set, for a machine that has one."""
+
     bid: Decimal
     ask: Decimal
+    best: Decimal | None = None
 
     @property
     def mid(self) -> Decimal:
@@ -220,12 +223,25 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     at_or_above: Decimal | None = None
 
 
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """Wakes the machine when the price that `of` names has fallen back by `distance` from the best since `since_us`:
+    the highest, or the lowest for one that does not rise. A new best price wakes nobody; every event has it
+    (`Price.best`)."""
+
+    leg: int = 0
+    of: str = "bid"  # bid | ask | mid
+    is_rising: bool = True
+    distance: Decimal
+    since_us: int
+
+
 class Watches(msgspec.Struct, frozen=True, kw_only=True):
-    """`every`: any change of price concerns it (pegged and trailing orders without a level yet)."""
+    """`every`: any change of price concerns it (pegged orders, and orders without a level yet)."""
 
     prices: tuple[Watch, ...] = ()
     at_us: int | None = None
     every: bool = False
+    trail: Trail | None = None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

@@ -55,7 +55,7 @@ from gesta.executors.machines.grid_levels import Level, LevelEvent, plan
 from gesta.executors.machines.grid_orders import closing, distant, due_to_close, due_to_open, opening
 from gesta.executors.machines.grid_report import report
 from gesta.executors.machines.grid_state import RESEND_US, State, position
-from gesta.executors.machines.grid_watches import watches
+from gesta.executors.machines.grid_watches import trailed, watches
 from gesta.kernel.errors import InvalidInput
 
 __all__ = ["MACHINE", "TRANSITIONS", "Config", "State"]
@@ -105,6 +105,7 @@ class GridMachine:
     def step(self, state: State, event: Event) -> Step:
         if state.status is RunnableStatus.TERMINATED:
             return state, ()
+        state = trailed(state, event.at_us, event.prices.get(0))
         if isinstance(event, OrderUpdated):
             state, told = updated(state, event.order, event.at_us)
             if told is None:
@@ -280,7 +281,7 @@ class _Turn:
             return False
         moved, crossed = (None, False) if pnl_pct is None else trailing_step(trailing, trigger, pnl_pct)
         if moved != trigger:
-            self.change(trailing_trigger=moved)
+            self.change(trailing_trigger=moved, trailing_since_us=self.at_us)
         return crossed
 
     def open_levels(self, price: Price) -> None:

@@ -80,6 +80,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     open_again_at_us: int = 0
     look_at_us: int | None = None
     trailing_trigger: Decimal | None = None
+    trailing_since_us: int = 0
     mid: Decimal | None = None
 
     @property

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from gesta.executors.machines.common import ZERO
-from gesta.executors.machines.face import OrderKind, OrderStatus, RunnableStatus, Trade, Watch, Watches
+import msgspec
+
+from gesta.executors.machines.common import ZERO, trailing_raised
+from gesta.executors.machines.face import OrderKind, OrderStatus, Price, RunnableStatus, Trade, Trail, Watch, Watches
 from gesta.executors.machines.grid_levels import LevelState
 from gesta.executors.machines.grid_state import RESEND_US, State, position
 
-__all__ = ["watches"]
+__all__ = ["trailed", "watches"]
 
 # A wake-up is by "at or above"; what is asked for "above" lies beyond by less than any price increment. It also covers
 # the last digit that computing a price from a percentage may lose.
@@ -23,7 +25,35 @@ def watches(state: State) -> Watches:
         return Watches(at_us=_moment(state))
     if state.plan is None or state.mid is None:
         return Watches(at_us=_moment(state), every=True)
-    return Watches(prices=(*_mid_watch(state, state.mid), *_market_profit_watch(state)), at_us=_moment(state))
+    return Watches(
+        prices=(*_mid_watch(state, state.mid), *_market_profit_watch(state)), at_us=_moment(state), trail=_trail(state)
+    )
+
+
+def trailed(state: State, at_us: int, price: Price | None) -> State:
+    """With the trailing trigger as high as the best price since it was set last."""
+    if price is None or price.best is None or state.trailing_trigger is None:
+        return state
+    open_position = position(state)
+    if open_position.size_quote <= 0:
+        return state
+    best_pct = open_position.pnl_pct(state.config.side, price.best)
+    trigger = trailing_raised(state.config.triple_barrier.trailing_stop, state.trailing_trigger, best_pct)
+    if trigger == state.trailing_trigger:
+        return state
+    return msgspec.structs.replace(state, trailing_trigger=trigger, trailing_since_us=at_us)
+
+
+def _trail(state: State) -> Trail | None:
+    trailing, open_position = state.config.triple_barrier.trailing_stop, position(state)
+    if trailing is None or state.trailing_trigger is None or open_position.size_quote <= 0:
+        return None
+    return Trail(
+        of="mid",
+        is_rising=state.config.side is Trade.BUY,
+        distance=trailing.delta_pct * open_position.average_price,
+        since_us=state.trailing_since_us,
+    )
 
 
 def _moment(state: State) -> int | None:
@@ -71,7 +101,6 @@ def _pnl_levels(state: State) -> list[Decimal]:
             marks.append((barrier.trailing_stop.activation_pct, True))
         else:
             marks.append((state.trailing_trigger, False))
-            marks.append((state.trailing_trigger + barrier.trailing_stop.delta_pct, True))
     fees_pct = open_position.fees_quote / open_position.size_quote
     levels = []
     for pct, better in marks:

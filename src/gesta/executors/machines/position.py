@@ -28,6 +28,7 @@ from gesta.executors.machines.common import (
     one_leg,
     quantize_amount,
     quantize_price,
+    trailing_raised,
     trailing_step,
 )
 from gesta.executors.machines.face import (
@@ -113,7 +114,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`look_at_us`: the moment from which it wants to look at everything again. `entry_over`: no more is bought in.
     `approach`: the entry is out of its bounds; `low` or `high` is the one that the price has to come back over.
-    `target_waits`: the take-profit is out of its bounds."""
+    `target_waits`: the take-profit is out of its bounds. `trailing_since_us`: when the trailing trigger was last set."""
 
     config: Config
     leg: Leg
@@ -126,6 +127,7 @@ class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     book: Book = Book()
     retries: int = 0
     trailing_trigger: Decimal | None = None
+    trailing_since_us: int = 0
     entry_over: bool = False
     approach: str = ""
     target_waits: bool = False
@@ -190,7 +192,7 @@ class PositionMachine:
         if state.status is RunnableStatus.TERMINATED:
             return state, ()
         price = event.prices.get(0)
-        state = _priced(state, price)
+        state = _trailed(_priced(state, price), event.at_us, price)
         match event:
             case Started():
                 return _start(state, event, price)
@@ -223,6 +225,18 @@ def _priced(state: State, price: Price | None) -> State:
     best = None if price is None else best_price(state.config.side, price)
     # A side of the book that is empty is no price.
     return state if best is None or best <= 0 else _with(state, entry_price=best)
+
+
+def _trailed(state: State, at_us: int, price: Price | None) -> State:
+    """With the trailing trigger as high as the best price since it was set last. It comes before what the event
+    changes: that price belonged to the position as it was."""
+    if price is None or price.best is None or state.trailing_trigger is None or not math.can_be_closed(state):
+        return state
+    best_pct = math.net_pnl_pct(state, Price(price.best, price.best))
+    trigger = trailing_raised(state.config.triple_barrier.trailing_stop, state.trailing_trigger, best_pct)
+    if trigger == state.trailing_trigger:
+        return state
+    return _with(state, trailing_trigger=trigger, trailing_since_us=at_us)
 
 
 def _start(state: State, event: Started, price: Price | None) -> Step:
@@ -321,7 +335,7 @@ def _control_barriers(state: State, at_us: int, price: Price | None) -> Step:
             if crossed:
                 return _shut_down(state, CloseType.TRAILING_STOP, at_us, price)
             if trigger != state.trailing_trigger:
-                state = _with(state, trailing_trigger=trigger)
+                state = _with(state, trailing_trigger=trigger, trailing_since_us=at_us)
         target = math.market_target(barrier)
         if target is not None and pnl_pct >= target:
             return _shut_down(state, CloseType.TAKE_PROFIT, at_us, price)

@@ -33,6 +33,7 @@ from gesta.executors.machines.face import (
     RunnableStatus,
     Tracked,
     Trade,
+    Trail,
     Watch,
     Watches,
 )
@@ -209,7 +210,10 @@ def watches(state: State) -> Watches:
     # An entry that is wanted, and neither out of its bounds nor to be tried again later, lacks only market data.
     waits_for_data = wanted and not entry_levels and state.look_at_us is None
     return Watches(
-        prices=(*entry_levels, *_barrier_levels(state)), at_us=min(moments, default=None), every=waits_for_data
+        prices=(*entry_levels, *_barrier_levels(state)),
+        at_us=min(moments, default=None),
+        every=waits_for_data,
+        trail=_trail(state),
     )
 
 
@@ -261,13 +265,23 @@ def _barrier_levels(state: State) -> list[Watch]:
         gain(trailing.activation_pct, beyond=True)
     elif trailing is not None and state.trailing_trigger is not None:
         loss(state.trailing_trigger, beyond=True)
-        gain(state.trailing_trigger + trailing.delta_pct, beyond=True)
     target = market_target(barrier)
     if target is not None:
         gain(target)
     if resting_target(barrier) is not None:
         levels.extend(_target_levels(state))
     return levels
+
+
+def _trail(state: State) -> Trail | None:
+    """From here on the trigger rises with the best price: by as much as the PnL differs, in terms of the price."""
+    trailing = state.config.triple_barrier.trailing_stop
+    if trailing is None or state.trailing_trigger is None or not can_be_closed(state):
+        return None
+    distance = trailing.delta_pct * entry(state) * open_filled(state) / amount_to_close(state)
+    is_long = state.config.side is Trade.BUY
+    of = "bid" if is_long else "ask"
+    return Trail(of=of, is_rising=is_long, distance=distance, since_us=state.trailing_since_us)
 
 
 def _toward(state: State, sign: int, level: Decimal, *, beyond: bool = False) -> Watch:

@@ -32,3 +32,15 @@ ON CONFLICT (organization, account, connector, pair, controller) DO UPDATE SET h
 -- name: hold.clear
 DELETE FROM executor_holds
 WHERE organization = $1 AND account = $2 AND connector = $3 AND pair = $4 AND controller = $5
+
+-- name: mark.all
+SELECT instrument, price, rising, until_us, best FROM executor_marks ORDER BY instrument, price, rising, until_us
+
+-- Batches of two organizations may come to disk in another order than they were decided in: a best price never falls.
+-- name: mark.put
+INSERT INTO executor_marks (instrument, price, rising, until_us, best) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (instrument, price, rising, until_us) DO UPDATE SET best = excluded.best
+WHERE excluded.best > executor_marks.best
+
+-- name: mark.clear
+DELETE FROM executor_marks WHERE instrument = $1 AND price = $2 AND rising = $3 AND until_us = $4
