@@ -223,6 +223,7 @@ RULES: dict[Key, Rule] = {
     ("crosstrade", "GET", "/v1/api/_endpoints"): rule("/v1/api/_endpoints", **OPEN),
     ("crosstrade", "GET", "/v1/api/openapi.json"): rule("/v1/api/openapi.json", **OPEN),
     ("crosstrade", "WEBSOCKET", "/ws/stream"): Rule(calls=lambda house: [], means="websocket"),
+    ("hummingbot", "WEBSOCKET", "/ws/executors"): Rule(calls=lambda house: [], means="websocket"),
     ("hummingbot", "GET", "/executors/{executor_id}"): rule("/executors/{id}"),
     ("hummingbot", "GET", "/executors/{executor_id}/logs"): rule(
         "/executors/{id}/logs", "/executors/{id}/logs?limit=1000&level=INFO"

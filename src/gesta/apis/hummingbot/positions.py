@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -94,8 +94,9 @@ def _maybe(value: Decimal | None) -> float | None:
 
 
 class Positions:
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, on_cleared: Callable[[int], None]) -> None:
         self._services = services
+        self._on_cleared = on_cleared
 
     async def summary(self, request: Request) -> Response:
         """Every hold, of one controller or of all."""
@@ -116,6 +117,7 @@ class Positions:
         principal = await caller_of(self._services, request)
         connector, pair, where = self._asked(request)
         await self._services.runs_executors.positions.clear(principal, connector, pair, **where)
+        self._on_cleared(principal.organization.id)
         message = f"Position hold for {connector}/{pair} cleared"
         return _json({"message": message, "connector_name": connector, "trading_pair": pair})
 
@@ -131,9 +133,10 @@ def _json(value: Any) -> Response:
     return Response(_encoder.encode(value), media_type="application/json")
 
 
-def register(router: APIRouter, services: Services) -> None:
-    """Before `/executors/{executor_id}`: what is matched first answers."""
-    positions, position = Positions(services), inlined(PositionHoldResponse)
+def register(router: APIRouter, services: Services, *, on_cleared: Callable[[int], None]) -> None:
+    """Before `/executors/{executor_id}`: what is matched first answers. `on_cleared` is told the organization, since
+    the change feed does not tell of it."""
+    positions, position = Positions(services, on_cleared), inlined(PositionHoldResponse)
     number, maybe = {"type": "number"}, {"type": ["number", "null"]}
     properties = {
         "total_positions": {"type": "integer"},

@@ -1,4 +1,4 @@
-"""The routes of hummingbot-api under `/executors` (seed 002, protocols/hummingbot.md §11)."""
+"""The routes of hummingbot-api under `/executors`, and `/ws/executors` (seed 002, protocols/hummingbot.md §11)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from gesta.apis.hummingbot.errors import render
 from gesta.apis.hummingbot.managing import Managing, json_response, marked
 from gesta.apis.hummingbot.parameters import basic_credentials, logs_query
 from gesta.apis.hummingbot.timelines import newest
+from gesta.apis.hummingbot.ws_stream import PATH as STREAM_PATH
+from gesta.apis.hummingbot.ws_stream import Stream
+from gesta.apis.hummingbot.ws_views import Views
 from gesta.kernel.errors import NotFound
 from gesta.ledger.records import Execution, Kind
 
@@ -76,7 +79,8 @@ class Executors:
 
 
 def build(services: Services) -> FastAPI:
-    """The sub-app of this dialect. Its OpenAPI document is `app.openapi()`; no path of it is served by itself."""
+    """The sub-app of this dialect. Its OpenAPI document is `app.openapi()`; no path of it is served by itself.
+    `app.state.close()` ends its connections: await it before the server stops."""
     app = FastAPI(
         title="Gesta: executors, in the dialect of hummingbot-api",
         version="1.0.1",
@@ -88,10 +92,11 @@ def build(services: Services) -> FastAPI:
     install(app, render)
     executors = Executors(services)
     managing = Managing(services, executors.caller, executors.printed)
+    stream = Stream(services, Views(services, managing, executors.executor, executors.printed))
     # On the application's own router: an included one would be one more step for each request.
     router = app.router
     router.route_class = HotRoute
-    positions.register(router, services)
+    positions.register(router, services, on_cleared=stream.changes.cleared)
     connectors.register(router, services)
     # Those with a name of their own stand before those with an id: the first that fits is taken.
     for method, path, endpoint, summary, extra in (
@@ -117,7 +122,10 @@ def build(services: Services) -> FastAPI:
             response_model=None,
             openapi_extra=extra,
         )
+    router.add_api_websocket_route(STREAM_PATH, stream.serve)
     openapi.complete(app)
+    app.state.close = stream.close
+    app.state.stream = stream
     return app
 
 
