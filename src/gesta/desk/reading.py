@@ -10,7 +10,16 @@ import msgspec
 from gesta.access.model import Principal, Scope
 from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.ledger.face import Ledger
-from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
+from gesta.ledger.query import (
+    Cursor,
+    EventSlice,
+    ExecutorFilter,
+    ExecutorSums,
+    Filter,
+    Page,
+    Slice,
+    SummaryRow,
+)
 from gesta.ledger.records import Execution, FeedItem, Kind
 
 MAX_PAGE = 1000
@@ -70,6 +79,33 @@ class Reading:
 
     async def count(self, principal: Principal, query: Filter) -> int:
         return await self._ledger.count(self._confine(principal, query))
+
+    async def executors(self, principal: Principal, query: ExecutorFilter, *, after: Cursor | None, limit: int) -> Page:
+        """Executors by what they are told apart by, newest first, with the exact total."""
+        if not 0 < limit <= MAX_PAGE:
+            raise InvalidInput(f"A page has 1 to {MAX_PAGE} rows.", field="limit")
+        confined = self._confine_executors(principal, query)
+        return (
+            Page(rows=[], total=0, has_more=False)
+            if confined is None
+            else await self._ledger.executors(confined, after=after, limit=limit)
+        )
+
+    async def executor_sums(self, principal: Principal, query: ExecutorFilter) -> list[ExecutorSums]:
+        """Counts of all executors and sums of those that have ended, by what they are told apart by."""
+        confined = self._confine_executors(principal, query)
+        return [] if confined is None else await self._ledger.executor_sums(confined)
+
+    def _confine_executors(self, principal: Principal, query: ExecutorFilter) -> ExecutorFilter | None:
+        """None where nothing is left that the caller may see."""
+        principal.require(Scope.READ)
+        accounts = query.accounts
+        if principal.account is not None:
+            mine = frozenset({principal.account.id})
+            accounts = accounts & mine if accounts else mine
+            if not accounts:
+                return None
+        return msgspec.structs.replace(query, organization=principal.organization.id, accounts=accounts)
 
     async def events(
         self, principal: Principal, execution: Execution, *, after_seq: int = 0, limit: int = 1000

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gesta.kernel.crash import reach
 from gesta.kernel.json import encode_json
-from gesta.ledger import daily, tree
+from gesta.ledger import daily, groups, tree
 from gesta.ledger.codes import REFERENCE_CODE, pack
-from gesta.ledger.records import AppendResult, Execution, NewExecution, Outcome
+from gesta.ledger.records import AppendResult, Execution, ExecutorDetail, NewExecution, Outcome
 from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, content_hash, derived_ids, encode_body, key_of, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
@@ -38,6 +38,9 @@ class _Writes:
         self.refs: list[tuple[object, ...]] = []
         self.entries: defaultdict[int, list[tree.Entry]] = defaultdict(list)
         self.days: dict[daily.DayKey, daily.Sums] = {}
+        # Which of `executions` are executors, and of what group.
+        self.executors: list[tuple[int, groups.Facets]] = []
+        self.groups: groups.Changes = {}
 
 
 def encode(row: NewExecution) -> Encoded:
@@ -154,8 +157,13 @@ def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, enc
             seq,
             content,
             body,
+            None,
         )
     )
+    if type(row.detail) is ExecutorDetail:
+        facets = groups.facets_of(row.account, row.status, row.correlation, row.detail)
+        writes.executors.append((len(writes.executions) - 1, facets))
+        groups.collect(writes.groups, facets, row.detail)
     for name, value in row.correlation.items():
         writes.refs.append((organization, REFERENCE_CODE[name], value, row.created_at_us, rid))
     if row.parent_id is not None:
@@ -167,6 +175,10 @@ def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, enc
 
 
 def _apply(organization: int, seq: int, writes: _Writes) -> Program[None]:
+    # First, since a row names its group.
+    ids = yield from groups.put(organization, writes.groups)
+    for place, facets in writes.executors:
+        writes.executions[place] = (*writes.executions[place][:-1], ids[facets])
     yield Many(SQL["execution.add"], writes.executions)
     if writes.refs:
         yield Many(SQL["ref.add"], sorted(writes.refs))

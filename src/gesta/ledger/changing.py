@@ -2,52 +2,142 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import Conflict, InvalidInput, NotFound
-from gesta.ledger import daily, lifecycle, tree
-from gesta.ledger.codes import SEVERITY_CODE, STATUS_CODE, pack, with_status
+from gesta.kernel.json import encode_json
+from gesta.ledger import daily, groups, lifecycle, tree
+from gesta.ledger.codes import SEVERITY_CODE, STATUS_CODE, pack
 from gesta.ledger.records import KIND_OF_DETAIL, Event, Execution, NewEvent, Status, Transition
 from gesta.ledger.rows import SEQ_BITS, derived_id, encode_body, encode_data, execution_of, key_of
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program, Row
+
+# Rows of one statement: each has to be answered within the patience of the storage.
+READ_AT_ONCE = 1000
+
+
+class Asked(NamedTuple):
+    """One change of many: `account` as `transition` takes it."""
+
+    execution_id: str
+    account: int | None
+    change: Transition
+
+
+class _Held:
+    """An execution while its changes are decided."""
+
+    __slots__ = ("after", "before", "rid")
+
+    def __init__(self, row: Row) -> None:
+        self.rid: int = row[0]
+        self.before = self.after = execution_of(row)
 
 
 def transition(
     organization: int, execution_id: str, account: int | None, change: Transition, now_us: int
 ) -> Program[Execution]:
     """The program of `Ledger.transition`."""
+    after = yield from transitions(organization, [Asked(execution_id, account, change)], now_us)
+    return after[-1]
+
+
+def transitions(organization: int, asked: Sequence[Asked], now_us: int) -> Program[list[Execution]]:
+    """Many changes in the order given, each with its event: what each made of its execution. An execution that changes
+    more than once is written once, as it stands last. One that fails (`changed`, NotFound) fails all."""
     locked = yield Fetch(SQL["stream.lock"], (organization,))
-    seq = int(locked[0][0]) + 1
-    row = yield from find(organization, execution_id, account)
-    if row is None:
-        raise NotFound(f"Execution {execution_id[:128]} not found.")
-    before = execution_of(row)
-    after = changed(before, change, seq, now_us)
-    rid = row[0]
-    cell = pack(before.kind, before.status, before.source, before.mode)
-    moved = with_status(cell, after.status)
-    body = encode_body(after.detail, after.correlation, after.wire)
-    yield Fetch(
-        SQL["execution.change"],
-        (rid, moved, after.started_at_us, after.finished_at_us, after.updated_at_us, after.version, seq, body),
-    )
+    seq = int(locked[0][0])
+    held = yield from _hold(organization, asked)
+    made, events = [], []
+    for one, (execution_id, account, change) in enumerate(asked, start=1):
+        execution = held[execution_id, account]
+        before = execution.after
+        after = execution.after = changed(before, change, seq + one, now_us)
+        event = event_of(change.event, before.id, seq + one, now_us, before.status, after.status)
+        events.append(event_row(organization, execution.rid, event))
+        made.append(after)
+    touched = {execution.rid: execution for execution in held.values()}
+    yield from _write_rows(organization, touched.values())
     reach("ledger.transition.row")
-    event = event_of(change.event, before.id, seq, now_us, before.status, after.status)
-    yield Many(SQL["event.add"], [event_row(organization, rid, event)])
-    tails = yield from tree.tails((-organization, before.account))
-    for scope in sorted(tails):
-        yield from tree.move(scope, tails[scope], (before.created_at_us, rid), cell, moved)
+    yield Many(SQL["event.add"], events)
+    yield from _count(organization, touched.values())
+    yield from _advance(organization, seq + len(made))
+    return made
+
+
+def _hold(organization: int, asked: Sequence[Asked]) -> Program[dict[tuple[str, int | None], _Held]]:
+    """What is to change, by the id and account that were asked for. Raises NotFound."""
+    wanted = list(dict.fromkeys((one.execution_id, one.account) for one in asked))
+    found: dict[str, Row] = {}
+    if len(wanted) > 1:
+        for first in range(0, len(wanted), READ_AT_ONCE):
+            keys = [key_of(id_) for id_, _ in wanted[first : first + READ_AT_ONCE]]
+            rows = yield Fetch(SQL["execution.rows"], (organization, encode_json(keys).decode()))
+            found.update((row[4], row) for row in rows)
+    held: dict[int, _Held] = {}
+    by_name = {}
+    for id_, account in wanted:
+        row: Row | None = found.get(id_)
+        if row is None or account not in (None, row[2]):
+            row = yield from find(organization, id_, account)
+        if row is None:
+            raise NotFound(f"Execution {id_[:128]} not found.")
+        # Two names of one execution are one execution.
+        by_name[id_, account] = held.setdefault(row[0], _Held(row))
+    return by_name
+
+
+def _write_rows(organization: int, changed: Iterable[_Held]) -> Program[None]:
+    """The rows as they stand last, after the groups that they name."""
+    ordered = sorted(changed, key=lambda each: each.rid)
+    changes: groups.Changes = {}
+    facets = [groups.move(changes, execution.before, execution.after) for execution in ordered]
+    ids = yield from groups.put(organization, changes)
+    rows = []
+    for execution, entered in zip(ordered, facets, strict=True):
+        after = execution.after
+        body = encode_body(after.detail, after.correlation, after.wire)
+        times = (after.started_at_us, after.finished_at_us, after.updated_at_us)
+        rows.append(
+            (
+                execution.rid,
+                _cell_of(after),
+                *times,
+                after.version,
+                after.seq,
+                body,
+                None if entered is None else ids[entered],
+            )
+        )
+    yield Many(SQL["execution.change"], rows)
+
+
+def _count(organization: int, changed: Collection[_Held]) -> Program[None]:
+    """The counters and sums of what has another status, another day's sum or both."""
+    moves: dict[int, list[tree.Move]] = {}
     days: dict[daily.DayKey, daily.Sums] = {}
-    daily.collect(days, before.account, cell, before.created_at_us, before.detail, -1)
-    daily.collect(days, before.account, moved, before.created_at_us, after.detail)
+    for execution in changed:
+        before, after = execution.before, execution.after
+        left, entered = _cell_of(before), _cell_of(after)
+        if left != entered:
+            for scope in (-organization, before.account):
+                moves.setdefault(scope, []).append(((before.created_at_us, execution.rid), left, entered))
+        daily.collect(days, before.account, left, before.created_at_us, before.detail, -1)
+        daily.collect(days, before.account, entered, before.created_at_us, after.detail)
+    if moves:
+        tails = yield from tree.tails(sorted(moves))
+        for scope in sorted(moves):
+            yield from tree.move(scope, tails[scope], sorted(moves[scope]))
     yield from daily.put(organization, days)
-    yield from _advance(organization, seq)
-    return after
+
+
+def _cell_of(execution: Execution) -> int:
+    return pack(execution.kind, execution.status, execution.source, execution.mode)
 
 
 def changed(before: Execution, change: Transition, seq: int, now_us: int) -> Execution:

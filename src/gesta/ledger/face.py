@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
+from gesta.ledger.query import (
+    Cursor,
+    EventSlice,
+    ExecutorFilter,
+    ExecutorSums,
+    Filter,
+    Page,
+    Slice,
+    SummaryRow,
+)
 from gesta.ledger.records import AppendResult, Event, Execution, FeedItem, NewEvent, NewExecution, Transition
 
 
@@ -44,6 +53,15 @@ class Ledger(Protocol):
     async def seek(self, query: Filter, *, after: Cursor | None, limit: int, newest_first: bool = True) -> Slice: ...
 
     async def count(self, query: Filter) -> int: ...
+
+    async def executors(self, query: ExecutorFilter, *, after: Cursor | None, limit: int) -> Page:
+        """Executors, newest first, after a cursor of this or of `seek`, with the exact total of the filter."""
+        ...
+
+    async def executor_sums(self, query: ExecutorFilter) -> list[ExecutorSums]:
+        """Every combination of words that has executors which fit, with its sums, in the order of account, status,
+        type, connector, pair, controller, close type."""
+        ...
 
     async def events(
         self, organization: int, execution_id: str, *, after_seq: int = 0, limit: int = 1000

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from gesta.ledger.records import Event, Execution, Kind, Mode, Source, Status
@@ -27,6 +29,43 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     parent_id: str | None = None
     correlation: dict[str, str] = {}
     name_contains: str | None = None
+
+
+class ExecutorFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Executors by what they are told apart by. One of the values of each set; an empty set means no condition.
+
+    What matches is found at a cost that depends on how many different combinations of these words there are, not on
+    how many executors. `trading_pairs` are those of the detail, `controllers` the correlation id.
+    """
+
+    organization: int
+    accounts: frozenset[int] = frozenset()
+    statuses: frozenset[Status] = frozenset()
+    executor_types: frozenset[str] = frozenset()
+    connectors: frozenset[str] = frozenset()
+    trading_pairs: frozenset[str] = frozenset()
+    controllers: frozenset[str] = frozenset()
+
+
+class ExecutorSums(msgspec.Struct, frozen=True, kw_only=True):
+    """How many executors there are of one combination, and exact sums of those that have ended; of active ones the
+    sums are 0 and the close type is None. `won` counts those with a net profit, `net_pnl_quote_squares` sums the
+    squares of the net profits, `net_pnl_pct` the fractions."""
+
+    account: int
+    status: Status
+    executor_type: str | None
+    connector: str | None
+    trading_pair: str | None
+    controller_id: str | None
+    close_type: str | None
+    count: int
+    won: int
+    net_pnl_quote: Decimal
+    net_pnl_quote_squares: Decimal
+    net_pnl_pct: Decimal
+    fees_quote: Decimal
+    filled_quote: Decimal
 
 
 class Cursor(msgspec.Struct, frozen=True):

@@ -17,7 +17,7 @@ from gesta.ledger.codes import (
     source_of,
     status_of,
 )
-from gesta.ledger.records import Detail, Event, Execution, NewExecution, RunDetail, Wire
+from gesta.ledger.records import Detail, Event, Execution, ExecutorDetail, NewExecution, RunDetail, Wire
 from gesta.storage.program import Row
 
 # Positions of the feed live in the low bits, the organization in the high ones.
@@ -90,6 +90,20 @@ def stored_search(row: NewExecution) -> str | None:
     return None if text == row.name else text
 
 
+def check_words(detail: Detail) -> None:
+    """Raise InvalidInput for words of an executor that no column can hold."""
+    if type(detail) is not ExecutorDetail:
+        return
+    for name in ("executor_type", "connector", "trading_pair", "close_type"):
+        word = getattr(detail, name) or ""
+        if len(word) > 512 or "\0" in word:
+            raise InvalidInput(f"`{name}` has at most 512 characters and no NUL character.", field=name)
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise InvalidInput("Text may not contain lone surrogates.", field=name) from None
+
+
 def check_text(row: NewExecution) -> None:
     """Raise InvalidInput for text that PostgreSQL cannot hold, or an id of no use."""
     if not 0 < len(row.id) <= 256:
@@ -106,6 +120,7 @@ def check_text(row: NewExecution) -> None:
             raise InvalidInput("Text may not contain lone surrogates.") from None
     if any(len(value) > 512 for value in row.correlation.values()) or len(row.parent_id or "") > 512:
         raise InvalidInput("A correlation id has at most 512 characters.", field="correlation")
+    check_words(row.detail)
 
 
 # Equal columns give equal records, so a row that is read often is decoded once.

@@ -13,7 +13,13 @@ _BORN = (
     " ORDER BY e.eid LIMIT 1), x.cell / 4 % 16)"
 )
 
-SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS, "born": _BORN})
+# What `groups.py` reads of a group.
+GROUP_COLUMNS = (
+    "g.id, g.account, g.status, g.executor_type, g.connector, g.trading_pair, g.controller_id, g.close_type,"
+    " g.n, g.won, g.pnl, g.squares, g.pct, g.fees, g.volume"
+)
+
+SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS, "born": _BORN, "group": GROUP_COLUMNS})
 
 # By the sign of the scope: an account's id is positive, an organization's is negated.
 _BY_ACCOUNT = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "account"})

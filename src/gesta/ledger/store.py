@@ -7,11 +7,20 @@ from collections.abc import Sequence
 
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput
-from gesta.ledger import appending, changing, daily, reading, scanning
+from gesta.ledger import appending, changing, daily, groups, reading, scanning
 from gesta.ledger.bounds import check_amounts, check_time, check_values
-from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
+from gesta.ledger.query import (
+    Cursor,
+    EventSlice,
+    ExecutorFilter,
+    ExecutorSums,
+    Filter,
+    Page,
+    Slice,
+    SummaryRow,
+)
 from gesta.ledger.records import AppendResult, Event, Execution, FeedItem, NewEvent, NewExecution, Transition
-from gesta.ledger.rows import check_text
+from gesta.ledger.rows import check_text, check_words
 from gesta.storage.program import Database
 
 MIGRATIONS = ("ledger", "gesta.ledger.migrations")
@@ -93,6 +102,7 @@ class StoredLedger:
         check_event(change.event)
         if change.detail is not None:
             check_amounts(change.detail)
+            check_words(change.detail)
         after = await self._database.write(
             lambda: changing.transition(organization, execution_id, account, change, self._clock.now_us()),
             key=organization,
@@ -136,6 +146,19 @@ class StoredLedger:
         if _asks_for_nul(query):
             return 0
         return await self._database.read(lambda: reading.count(query), unbounded=scanning.is_needed(query))
+
+    async def executors(self, query: ExecutorFilter, *, after: Cursor | None, limit: int) -> Page:
+        if _names_nul(query):
+            return Page(rows=[], total=0, has_more=False)
+        try:
+            return await self._database.read(lambda: groups.page(query, after, limit, groups.MOST_INLINE))
+        except groups.TooMany:
+            return await self._database.read(lambda: groups.page(query, after, limit, None), unbounded=True)
+
+    async def executor_sums(self, query: ExecutorFilter) -> list[ExecutorSums]:
+        if _names_nul(query):
+            return []
+        return await self._database.read(lambda: groups.sums(query), snapshot=False, unbounded=True)
 
     async def events(
         self, organization: int, execution_id: str, *, after_seq: int = 0, limit: int = 1000
@@ -197,6 +220,11 @@ def check_event(event: NewEvent) -> None:
         text = getattr(event, name)
         if "\0" in text or len(text) > 64 * 1024:
             raise InvalidInput("Event text has no NUL character and at most 65536 characters.", field=f"event.{name}")
+
+
+def _names_nul(query: ExecutorFilter) -> bool:
+    words = (*query.executor_types, *query.connectors, *query.trading_pairs, *query.controllers)
+    return any("\0" in word for word in words)
 
 
 def _asks_for_nul(query: Filter) -> bool:

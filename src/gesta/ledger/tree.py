@@ -63,6 +63,8 @@ class Tail(msgspec.Struct, array_like=True):
 
 # What the tree knows of a row: event time, row id, cell
 Entry = tuple[int, int, int]
+# A row's key, the cell that it was counted under and the one that it is to be counted under.
+Move = tuple[Key, int, int]
 
 
 _tail_decoder = msgspec.json.Decoder(Tail)
@@ -98,29 +100,36 @@ def add(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[None]:
     yield Fetch(SQL["scope.put"], (scope, encode_json(tail).decode()))
 
 
-def move(scope: int, tail: Tail, key: Key, before: int, after: int) -> Program[None]:
-    """Count one row under another cell of the same kind."""
-    if before == after:
-        return
-    lows = []
-    for level in range(tail.top + 1):
-        low = tail.levels[level].low
-        if key < low:
-            rows = yield Fetch(SQL["tally.node_at"], (scope, level, *key))
-            low = (rows[0][0], rows[0][1])
-        lows.append((level, low))
-    lows.append((ROOT, FIRST))
-    left = set(counted_as(before)) - set(counted_as(after))
-    entered = set(counted_as(after)) - set(counted_as(before))
+def move(scope: int, tail: Tail, moves: Sequence[Move]) -> Program[None]:
+    """Count rows under other cells of the same kind. `moves` in order of key."""
     deltas: Deltas = Counter()
-    for level, low in lows:
-        for counter in left:
-            deltas[level, counter, low] -= 1
-        for counter in entered:
-            deltas[level, counter, low] += 1
+    left_behind: set[tuple[int, int, Key]] = set()
+    keys = [key for key, before, after in moves if before != after]
+    if not keys:
+        return
+    changes = [(set(counted_as(b)), set(counted_as(a))) for _, b, a in moves if b != a]
+    for level in (*range(tail.top + 1), ROOT):
+        lows = [FIRST] * len(keys) if level == ROOT else (yield from _lows(scope, tail, level, keys))
+        for low, (before, after) in zip(lows, changes, strict=True):
+            for counter in before - after:
+                deltas[level, counter, low] -= 1
+                left_behind.add((level, counter, low))
+            for counter in after - before:
+                deltas[level, counter, low] += 1
     yield _put(scope, deltas)
-    empty = sorted((scope, level, counter, *low) for level, low in lows for counter in left)
-    yield Many(SQL["tally.drop_empty"], empty)
+    yield Many(SQL["tally.drop_empty"], [(scope, level, counter, *low) for level, counter, low in sorted(left_behind)])
+
+
+def _lows(scope: int, tail: Tail, level: int, keys: Sequence[Key]) -> Program[list[Key]]:
+    """The nodes that contain these keys, which come in order."""
+    newest = tail.levels[level].low
+    first = bisect_left(keys, newest)
+    if first == 1:
+        rows = yield Fetch(SQL["tally.node_at"], (scope, level, *keys[0]))
+        older = [(rows[0][0], rows[0][1])]
+    else:
+        older = [low for low, _ in (yield from _locate(scope, level, keys[:first]))]
+    return older + [newest] * (len(keys) - first)
 
 
 def _put(scope: int, deltas: Deltas) -> Many:

@@ -8,10 +8,11 @@ from decimal import Decimal
 
 import msgspec
 
-from gesta.ledger import daily
+from gesta.ledger import daily, groups
 from gesta.ledger.codes import EVERY, REFERENCE_CODE, counted_as, kind_of
-from gesta.ledger.records import Execution
+from gesta.ledger.records import Execution, ExecutorDetail
 from gesta.ledger.rows import ROW_COLUMNS, SEQ_BITS, SEQ_MASK, execution_of
+from gesta.ledger.statements import GROUP_COLUMNS
 from gesta.ledger.tree import END, FIRST, ROOT, TOP, Key
 from gesta.storage.program import Database, Fetch, Program, Statement, postgres_text, sqlite_text
 
@@ -28,6 +29,7 @@ class Report(msgspec.Struct, kw_only=True):
     events: int = 0
     counters: int = 0
     days: int = 0
+    groups: int = 0
     references: int = 0
     faults: list[str] = []
 
@@ -57,7 +59,7 @@ _ORPHANS = _statement(
     " AND NOT EXISTS (SELECT 1 FROM executions x WHERE x.rid = e.rid)"
 )
 _ROWS = _statement(
-    f"SELECT {ROW_COLUMNS} FROM executions WHERE organization = $1 AND (created_at, rid) > ($2, $3)"  # noqa: S608
+    f"SELECT {ROW_COLUMNS}, executor_group FROM executions WHERE organization = $1 AND (created_at, rid) > ($2, $3)"  # noqa: S608
     " ORDER BY created_at, rid LIMIT $4"
 )
 _REFS = _statement(
@@ -70,6 +72,9 @@ _SCOPES = _statement("SELECT scope FROM scopes ORDER BY scope")
 _DAYS = _statement(
     "SELECT day, account, cell, currency, n, quantity, volume, fees, pnl FROM days WHERE organization = $1"
 )
+
+
+_GROUPS = _statement(f"SELECT {GROUP_COLUMNS} FROM executor_groups g WHERE organization = $1")  # noqa: S608
 
 
 def _verify(progress: Callable[[int], None]) -> Program[Report]:
@@ -86,6 +91,7 @@ def _verify(progress: Callable[[int], None]) -> Program[Report]:
             unseen.discard(scope)
             yield from _check_tree(report, scope, entries)
         yield from _check_days(report, organization, counted.days)
+        yield from _check_groups(report, organization, counted)
         yield from _check_references(report, organization, counted.references)
     for scope in sorted(unseen):
         report.fault(f"scope {scope} has counters but no rows")
@@ -116,6 +122,16 @@ class _Counted:
         self.references = _References()
         self.scopes: dict[int, list[tuple[Key, int]]] = {}
         self.days: dict[daily.DayKey, daily.Sums] = {}
+        self.groups: groups.Changes = {}
+        # Which group the rows of each combination name.
+        self.named: dict[groups.Facets | None, set[int | None]] = {}
+
+    def add_group(self, execution: Execution, named: int | None) -> None:
+        facets = None
+        if isinstance(execution.detail, ExecutorDetail):
+            facets = groups.facets_of(execution.account, execution.status, execution.correlation, execution.detail)
+            groups.collect(self.groups, facets, execution.detail)
+        self.named.setdefault(facets, set()).add(named)
 
 
 def _check_feed(report: Report, organization: int, seq: int) -> Program[None]:
@@ -139,7 +155,7 @@ def _recount(report: Report, organization: int, counted: _Counted, progress: Cal
         for row in rows:
             last = key = (row[9], row[0])
             try:
-                execution = execution_of(row)
+                execution = execution_of(row[:-1])
             except (ValueError, LookupError, msgspec.MsgspecError) as error:
                 report.fault(f"execution {row[4]} cannot be read: {type(error).__name__}: {error}")
                 continue
@@ -149,6 +165,7 @@ def _recount(report: Report, organization: int, counted: _Counted, progress: Cal
             for scope in (-organization, execution.account):
                 counted.scopes.setdefault(scope, []).append((key, cell))
             counted.references.add_those_of(row[0], execution)
+            counted.add_group(execution, row[-1])
             daily.collect(counted.days, execution.account, cell, execution.created_at_us, execution.detail)
         report.executions += len(rows)
         progress(report.executions)
@@ -188,6 +205,26 @@ def _check_days(report: Report, organization: int, counted: dict[daily.DayKey, d
     for key in sorted(stored.keys() | counted.keys()):
         if stored.get(key) != counted.get(key):
             report.fault(f"organization {organization}, day {key}: stored {stored.get(key)}, rows {counted.get(key)}")
+
+
+def _check_groups(report: Report, organization: int, counted: _Counted) -> Program[None]:
+    """What executors are searched and summed up by: each row names the group of its words, whose sums are right."""
+    rows = yield Fetch(_GROUPS, (organization,))
+    report.groups += len(rows)
+    stored = {groups.Facets(*row[1:8]): (row[0], groups.sums_of(row)) for row in rows}
+    if len(stored) != len(rows):
+        report.fault(f"organization {organization}: {len(rows) - len(stored)} executor groups are there twice")
+    for key in sorted(stored.keys() | counted.groups.keys()):
+        id_, sums = stored.get(key, (None, None))
+        if sums != counted.groups.get(key):
+            report.fault(
+                f"organization {organization}, executor group {tuple(key)}: stored {sums}, rows"
+                f" {counted.groups.get(key)}"
+            )
+        if not counted.named.get(key, set()) <= {id_}:
+            report.fault(f"organization {organization}, executor group {tuple(key)}: rows name another group")
+    if not counted.named.get(None, set()) <= {None}:
+        report.fault(f"organization {organization}: what is no executor names an executor group")
 
 
 def _check_references(report: Report, organization: int, counted: _References) -> Program[None]:

@@ -1,19 +1,22 @@
 """Migrations: numbered `.sql` files per component, each applied once, in order, in one transaction.
 
 A file is written once in PostgreSQL's types, with `-- sqlite:` / `-- postgres:` … `-- end` around what differs; its
-checksum is stored, and a file that changed after it was applied is refused.
+checksum is stored, and a file that changed after it was applied is refused. What SQL cannot compute exactly is in a
+module beside it: `after_0001_what.py`, whose `program()` runs in the same transaction and whose text is part of the
+checksum.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Sequence
 from importlib import resources
 
 import msgspec
 
 from gesta.kernel.errors import ServerError
-from gesta.storage.program import Database, Fetch, Program, Statement, for_dialect
+from gesta.storage.program import Database, Fetch, Program, ProgramFactory, Statement, for_dialect
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -22,6 +25,7 @@ class Migration(msgspec.Struct, frozen=True):
     name: str
     checksum: str
     statements: tuple[Statement, ...]
+    then: ProgramFactory[None] | None = None
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -62,9 +66,19 @@ def migrations_of(component: str, package: str) -> list[Migration]:
             Statement(f"{entry.name}:{place}", one, other)
             for place, (one, other) in enumerate(zip(*padded, strict=True))
         )
-        checksum = hashlib.sha256(text.encode()).hexdigest()
-        found.append(Migration(component, int(number), name, checksum, statements))
+        then, source = _after(package, f"after_{number}_{name}")
+        checksum = hashlib.sha256((text + source).encode()).hexdigest()
+        found.append(Migration(component, int(number), name, checksum, statements, then))
     return found
+
+
+def _after(package: str, module: str) -> tuple[ProgramFactory[None] | None, str]:
+    """The program that ends a migration, and its text, where there is one."""
+    source = resources.files(package) / f"{module}.py"
+    if not source.is_file():
+        return None, ""
+    program: ProgramFactory[None] = importlib.import_module(f"{package}.{module}").program
+    return program, source.read_text("utf-8")
 
 
 async def migrate(database: Database, components: Sequence[tuple[str, str]]) -> list[Applied]:
@@ -92,6 +106,8 @@ def _migrate(dialect: str, wanted: Sequence[Migration]) -> Program[list[Applied]
             for statement in each.statements:
                 if statement.sqlite if dialect == "sqlite" else statement.postgres:
                     yield Fetch(statement)
+            if each.then is not None:
+                yield from each.then()
             yield Fetch(_ADD, (each.component, each.number, each.name, each.checksum))
             done.append(Applied(each.component, each.number, each.name))
         elif checksum != each.checksum:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from functools import reduce
 
 import msgspec
 
@@ -12,14 +14,25 @@ from gesta.kernel.clock import Clock
 from gesta.kernel.errors import Conflict, NotFound
 from gesta.kernel.json import encode_json_sorted
 from gesta.kernel.times import day_of, format_day
-from gesta.ledger.daily import Sums, measures, texts
+from gesta.ledger.codes import STATUS_CODE
+from gesta.ledger.daily import EXACT, Sums, measures, texts
 from gesta.ledger.daily import check as check_summary
 from gesta.ledger.lifecycle import TERMINAL, check
-from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice, SummaryRow
+from gesta.ledger.query import (
+    Cursor,
+    EventSlice,
+    ExecutorFilter,
+    ExecutorSums,
+    Filter,
+    Page,
+    Slice,
+    SummaryRow,
+)
 from gesta.ledger.records import (
     AppendResult,
     Event,
     Execution,
+    ExecutorDetail,
     FeedItem,
     NewEvent,
     NewExecution,
@@ -125,7 +138,7 @@ class MemoryLedger:
             "seq": event.seq,
             "updated_at_us": event.at_us,
         }
-        if status is Status.RUNNING and row.started_at_us is None:
+        if change.status is Status.RUNNING and row.started_at_us is None:
             fields["started_at_us"] = event.at_us
         if change.status is not None:
             fields["finished_at_us"] = event.at_us if status in TERMINAL else None
@@ -178,6 +191,67 @@ class MemoryLedger:
 
     async def count(self, query: Filter) -> int:
         return len(self._matching(query, True))
+
+    async def executors(self, query: ExecutorFilter, *, after: Cursor | None, limit: int) -> Page:
+        rows = [row for row, _ in self._executors(query)]
+        rows.sort(key=self._key, reverse=True)
+        total = len(rows)
+        if after is not None:
+            rows = [row for row in rows if self._key(row) < (after.created_at_us, after.row)]
+        more = len(rows) > limit
+        following = Cursor(*self._key(rows[limit - 1])) if more else None
+        return Page(rows=rows[:limit], total=total, has_more=more, next=following)
+
+    async def executor_sums(self, query: ExecutorFilter) -> list[ExecutorSums]:
+        found: dict[tuple[object, ...], list[ExecutorDetail]] = {}
+        for row, detail in self._executors(query):
+            ended = row.status in TERMINAL
+            found.setdefault(
+                (
+                    *(row.account, row.status, detail.executor_type or None, detail.connector or None),
+                    *(detail.trading_pair or None, row.correlation.get("controller_id") or None),
+                    (detail.close_type or None) if ended else None,
+                ),
+                [],
+            ).append(detail)
+        names = ("account", "status", "executor_type", "connector", "trading_pair", "controller_id", "close_type")
+        made = []
+        for key, details in found.items():
+            over = [each for each in details if key[1] in TERMINAL]
+            made.append(
+                ExecutorSums(
+                    **dict(zip(names, key, strict=True)),  # type: ignore[arg-type]
+                    count=len(details),
+                    won=sum(each.net_pnl_quote > 0 for each in over),
+                    net_pnl_quote=_exact_sum(each.net_pnl_quote for each in over),
+                    net_pnl_quote_squares=_exact_sum(
+                        EXACT.multiply(each.net_pnl_quote, each.net_pnl_quote) for each in over
+                    ),
+                    net_pnl_pct=_exact_sum(each.net_pnl_pct for each in over),
+                    fees_quote=_exact_sum(each.fees_quote for each in over),
+                    filled_quote=_exact_sum(each.filled_quote for each in over),
+                )
+            )
+        return sorted(
+            made,
+            key=lambda row: (
+                *(row.account, STATUS_CODE[row.status], row.executor_type or "", row.connector or ""),
+                *(row.trading_pair or "", row.controller_id or "", row.close_type or ""),
+            ),
+        )
+
+    def _executors(self, query: ExecutorFilter) -> list[tuple[Execution, ExecutorDetail]]:
+        return [
+            (row, row.detail)
+            for row in self._rows.get(query.organization, {}).values()
+            if isinstance(row.detail, ExecutorDetail)
+            and (not query.accounts or row.account in query.accounts)
+            and (not query.statuses or row.status in query.statuses)
+            and (not query.executor_types or (row.detail.executor_type or "") in query.executor_types)
+            and (not query.connectors or (row.detail.connector or "") in query.connectors)
+            and (not query.trading_pairs or (row.detail.trading_pair or "") in query.trading_pairs)
+            and (not query.controllers or row.correlation.get("controller_id", "") in query.controllers)
+        ]
 
     async def events(
         self, organization: int, execution_id: str, *, after_seq: int = 0, limit: int = 1000
@@ -236,6 +310,10 @@ class MemoryLedger:
         return sorted(
             summed, key=lambda row: (row.day or "", row.account or 0, str(row.kind), str(row.status), row.currency)
         )
+
+
+def _exact_sum(values: Iterable[Decimal]) -> Decimal:
+    return reduce(EXACT.add, values, Decimal(0))
 
 
 def _matches(query: Filter, row: Execution) -> bool:

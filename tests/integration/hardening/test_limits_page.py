@@ -13,7 +13,6 @@ from gesta.apis.crosstrade import arguments, frames, market_pushes, outbox, read
 from gesta.apis.crosstrade import bodies as crosstrade_bodies
 from gesta.apis.hummingbot import bodies as hummingbot_bodies
 from gesta.apis.hummingbot import parameters as hummingbot
-from gesta.apis.hummingbot import searching
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
 from gesta.apis.refold import listing, paging
 from gesta.app.settings import Settings
@@ -30,7 +29,6 @@ FIXED: dict[str, float] = {
     "body of a CrossTrade call": crosstrade_bodies.MAX_BODY_BYTES,
     "body of a Hummingbot call": hummingbot_bodies.MAX_BODY_BYTES,
     "`limit` of a Hummingbot search": hummingbot_bodies.MAX_LIMIT,
-    "rows read for a Hummingbot search by what has no index": searching.MAX_SCANNED,
     "active executors of one organization": control.MOST_ACTIVE,
     "lots of an order": terms.MAX_LOTS,
     "ticks of a bracket's offsets": terms.MAX_BRACKET_TICKS,

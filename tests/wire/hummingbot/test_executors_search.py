@@ -9,7 +9,6 @@ import httpx
 import msgspec
 import pytest
 
-from gesta.apis.hummingbot import searching
 from gesta.apis.hummingbot.models import PaginatedResponse
 from gesta.ledger.records import NewEvent, Status, Transition
 
@@ -79,17 +78,13 @@ async def test_one_filter(many: Any, client: httpx.AsyncClient, name: str, value
         {"executor_types": ["grid_executor"], "controller_ids": ["controller-0", "controller-1"]},
     ],
 )
-@pytest.mark.parametrize("page", [1000, 4])
 async def test_page_by_page(
     many: Any,
     client: httpx.AsyncClient,
     body: dict[str, Any],
     limit: int,
-    page: int,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The pages put together are the whole, without a gap and without a repetition."""
-    monkeypatch.setattr(searching, "MAX_PAGE", page)
     whole, everything = await found(client, **body)
     seen: list[str] = []
     cursor = None
@@ -120,22 +115,6 @@ async def test_a_cursor_stays_where_it_is(world: Any, many: Any, client: httpx.A
 
 def _ended() -> Any:
     return Transition(event=NewEvent(type="execution.succeeded"), status=Status.SUCCEEDED)
-
-
-async def test_a_scan_is_bounded(many: Any, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page may be short then; the pages put together are still the whole."""
-    body = {"connector_names": ["binance"]}
-    whole, _ = await found(client, **body)
-    monkeypatch.setattr(searching, "MAX_SCANNED", 8)
-    monkeypatch.setattr(searching, "MAX_PAGE", 4)
-    seen: list[str] = []
-    cursor, requests = None, 0
-    while requests == 0 or cursor is not None:
-        ids, pagination = await found(client, **body, limit=3, cursor=cursor)
-        assert pagination["total_count"] is None
-        seen, cursor, requests = seen + ids, pagination["next_cursor"], requests + 1
-    assert seen == whole
-    assert requests > 3
 
 
 async def test_what_others_have_is_not_found(many: Any, client: httpx.AsyncClient) -> None:

@@ -17,12 +17,13 @@ from gesta.apis.hummingbot import bodies, catalog
 from gesta.apis.hummingbot.codec import RUNNABLE_STATUS
 from gesta.apis.hummingbot.errors import Refused
 from gesta.apis.hummingbot.reports import Performance, Summary
-from gesta.apis.hummingbot.searching import EXECUTORS, every, find
+from gesta.apis.hummingbot.searching import active, find
 from gesta.executors.control import CreateExecutor
 from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.kernel.times import format_shortest
 from gesta.ledger.cursor import encode_cursor
-from gesta.ledger.lifecycle import ACTIVE, TERMINAL
+from gesta.ledger.lifecycle import TERMINAL
+from gesta.ledger.query import ExecutorFilter
 from gesta.ledger.records import Execution, ExecutorDetail, Kind
 
 Caller = Callable[[Request], Awaitable[Principal]]
@@ -126,9 +127,9 @@ class Managing:
 
     async def summary_body(self, principal: Principal) -> dict[str, Any]:
         """What the summary answers."""
-        query = self._reading.filter(principal, kinds=EXECUTORS, statuses=ACTIVE)
         report = Summary()
-        async for row in every(self._reading, principal, query):
+        query = ExecutorFilter(organization=principal.organization.id)
+        async for row in active(self._reading, principal, query):
             now = marked(self._services, principal, row)
             if isinstance(now.detail, ExecutorDetail):
                 report.add(now, now.detail)
@@ -141,13 +142,15 @@ class Managing:
 
     async def performance_body(self, principal: Principal, controller_id: str | None) -> dict[str, Any]:
         """What the report answers."""
-        correlation = {} if controller_id is None else {"controller_id": controller_id}
-        query = self._reading.filter(principal, kinds=EXECUTORS, correlation=correlation)
+        controllers = frozenset(() if controller_id is None else (controller_id,))
+        query = ExecutorFilter(organization=principal.organization.id, controllers=controllers)
         report = Performance(controller_id)
-        async for row in every(self._reading, principal, query):
+        for sums in await self._reading.executor_sums(principal, query):
+            report.add(sums)
+        async for row in active(self._reading, principal, query):
             now = marked(self._services, principal, row)
             if isinstance(now.detail, ExecutorDetail):
-                report.add(now, now.detail)
+                report.add_open(now.detail)
         held, positions = Decimal(0), 0
         if self._services.executors is not None:
             for position in await self._services.executors.positions.every(principal, controller=controller_id):

@@ -4,17 +4,20 @@ until it is printed."""
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import msgspec
 
 from gesta.apis.hummingbot.codec import RUNNABLE_STATUS, double
 from gesta.ledger.lifecycle import TERMINAL
+from gesta.ledger.query import ExecutorSums
 from gesta.ledger.records import Execution, ExecutorDetail
 
 HELD = "POSITION_HOLD"
 ZERO = Decimal(0)
+# More digits than the square of any sum of executors has.
+EXACT = Context(prec=400)
 
 
 class Summary:
@@ -64,28 +67,31 @@ class Performance:
         self._completed = self._won = 0
         self._pnl = self._squares = self._pct = self._fees = self._volume = self._open = ZERO
 
-    def add(self, execution: Execution, detail: ExecutorDetail) -> None:
-        self._statuses[RUNNABLE_STATUS[execution.status]] += 1
-        of_type = self._types.setdefault(detail.executor_type or "unknown", _OfType())
-        of_type.total += 1
-        if execution.status not in TERMINAL:
-            of_type.running += 1
-            self._open += detail.net_pnl_quote
+    def add(self, sums: ExecutorSums) -> None:
+        """Executors that are told apart by nothing."""
+        self._statuses[RUNNABLE_STATUS[sums.status]] += sums.count
+        of_type = self._types.setdefault(sums.executor_type or "unknown", _OfType())
+        of_type.total += sums.count
+        if sums.status not in TERMINAL:
+            of_type.running += sums.count
             return
-        if detail.close_type == HELD:
+        if sums.close_type == HELD:
             return
-        pnl = detail.net_pnl_quote
-        self._completed += 1
-        self._won += pnl > 0
-        self._pnl += pnl
-        self._squares += pnl * pnl
-        self._pct += detail.net_pnl_pct
-        self._fees += detail.fees_quote
-        self._volume += detail.filled_quote
-        of_type.completed += 1
-        of_type.pnl += pnl
-        of_type.volume += detail.filled_quote
-        of_type.fees += detail.fees_quote
+        self._completed += sums.count
+        self._won += sums.won
+        self._pnl = EXACT.add(self._pnl, sums.net_pnl_quote)
+        self._squares = EXACT.add(self._squares, sums.net_pnl_quote_squares)
+        self._pct = EXACT.add(self._pct, sums.net_pnl_pct)
+        self._fees = EXACT.add(self._fees, sums.fees_quote)
+        self._volume = EXACT.add(self._volume, sums.filled_quote)
+        of_type.completed += sums.count
+        of_type.pnl = EXACT.add(of_type.pnl, sums.net_pnl_quote)
+        of_type.volume = EXACT.add(of_type.volume, sums.filled_quote)
+        of_type.fees = EXACT.add(of_type.fees, sums.fees_quote)
+
+    def add_open(self, detail: ExecutorDetail) -> None:
+        """An active executor, as it stands now."""
+        self._open += detail.net_pnl_quote
 
     def printed(self, *, held_pnl_quote: Decimal = ZERO, active_positions: int = 0) -> dict[str, Any]:
         """`held_pnl_quote`: what the held positions are worth now above what they cost, less their fees."""
@@ -123,8 +129,9 @@ class Performance:
         count = self._completed
         if count < 2:
             return None
-        variance = (self._squares - self._pnl * self._pnl / count) / (count - 1)
-        # Sums of 28 digits leave a residue where all are equal.
-        if variance <= self._squares * Decimal("1e-20"):
+        # Times count · (count − 1): exactly 0 where all are equal.
+        spread = EXACT.subtract(EXACT.multiply(self._squares, count), EXACT.multiply(self._pnl, self._pnl))
+        if not spread:
             return None
+        variance = spread / count / (count - 1)
         return round(double(self._pnl / count / variance.sqrt()), 4)

@@ -103,11 +103,35 @@ CREATE TABLE executions (
   seq bigint NOT NULL,
   content bytea NOT NULL,
   body bytea NOT NULL,
+  executor_group bigint,
   CONSTRAINT executions_pkey PRIMARY KEY (rid)
 ) WITH (fillfactor=90);
 CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
+CREATE INDEX executions_by_group ON executions USING btree (executor_group, created_at, rid) WHERE (executor_group IS NOT NULL);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE TABLE executor_groups (
+  id bigint NOT NULL,
+  organization bigint NOT NULL,
+  key bigint NOT NULL,
+  account bigint NOT NULL,
+  status bigint NOT NULL,
+  executor_type text NOT NULL,
+  connector text NOT NULL,
+  trading_pair text NOT NULL,
+  controller_id text NOT NULL,
+  close_type text NOT NULL,
+  n bigint NOT NULL,
+  won bigint NOT NULL,
+  pnl text NOT NULL,
+  squares text NOT NULL,
+  pct text NOT NULL,
+  fees text NOT NULL,
+  volume text NOT NULL,
+  CONSTRAINT executor_groups_pkey PRIMARY KEY (id)
+) WITH (fillfactor=70);
+CREATE INDEX executor_groups_by_controller ON executor_groups USING btree (organization, controller_id);
+CREATE INDEX executor_groups_key ON executor_groups USING btree (organization, key);
 CREATE TABLE executor_holds (
   organization bigint NOT NULL,
   account bigint NOT NULL,
@@ -124,6 +148,14 @@ CREATE TABLE executor_keys (
   content bytea NOT NULL,
   CONSTRAINT executor_keys_pkey PRIMARY KEY (organization, key)
 );
+CREATE TABLE executor_marks (
+  instrument text NOT NULL,
+  price text NOT NULL,
+  rising bigint NOT NULL,
+  until_us bigint NOT NULL,
+  best bigint NOT NULL,
+  CONSTRAINT executor_marks_pkey PRIMARY KEY (instrument, price, rising, until_us)
+) WITH (fillfactor=80);
 CREATE TABLE executor_states (
   number bigint NOT NULL,
   organization bigint NOT NULL,

@@ -93,10 +93,32 @@ CREATE TABLE executions (
   seq INTEGER NOT NULL,
   content BLOB NOT NULL,
   body BLOB NOT NULL
-) STRICT;
+, executor_group INTEGER) STRICT;
 CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
+CREATE INDEX executions_by_group ON executions (executor_group, created_at, rid) WHERE executor_group IS NOT NULL;
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE TABLE executor_groups (
+  id INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  status INTEGER NOT NULL,
+  executor_type TEXT NOT NULL,
+  connector TEXT NOT NULL,
+  trading_pair TEXT NOT NULL,
+  controller_id TEXT NOT NULL,
+  close_type TEXT NOT NULL,
+  n INTEGER NOT NULL,
+  won INTEGER NOT NULL,
+  pnl TEXT NOT NULL,
+  squares TEXT NOT NULL,
+  pct TEXT NOT NULL,
+  fees TEXT NOT NULL,
+  volume TEXT NOT NULL
+) STRICT;
+CREATE INDEX executor_groups_by_controller ON executor_groups (organization, controller_id);
+CREATE INDEX executor_groups_key ON executor_groups (organization, key);
 CREATE TABLE executor_holds (
   organization INTEGER NOT NULL,
   account INTEGER NOT NULL,
@@ -112,6 +134,14 @@ CREATE TABLE executor_keys (
   id TEXT NOT NULL,
   content BLOB NOT NULL,
   PRIMARY KEY (organization, key)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE executor_marks (
+  instrument TEXT NOT NULL,
+  price TEXT NOT NULL,
+  rising INTEGER NOT NULL,
+  until_us INTEGER NOT NULL,
+  best INTEGER NOT NULL,
+  PRIMARY KEY (instrument, price, rising, until_us)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE executor_states (
   number INTEGER NOT NULL PRIMARY KEY,

@@ -24,11 +24,13 @@ WHERE organization = $1 AND @ints(key, $2)
 
 -- name: execution.add
 INSERT INTO executions (rid, organization, account, cell, key, id, external_id, origin, name, search, parent_id,
-  created_at, started_at, finished_at, updated_at, recorded_at, version, seq, content, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19)
+  created_at, started_at, finished_at, updated_at, recorded_at, version, seq, content, body, executor_group)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20)
 
 -- name: execution.change
-UPDATE executions SET cell = $2, started_at = $3, finished_at = $4, updated_at = $5, version = $6, seq = $7, body = $8
+-- Without a group, the one that it is in stays.
+UPDATE executions SET cell = $2, started_at = $3, finished_at = $4, updated_at = $5, version = $6, seq = $7, body = $8,
+  executor_group = coalesce($9, executor_group)
 WHERE rid = $1
 
 -- name: execution.touch
@@ -36,6 +38,44 @@ UPDATE executions SET seq = $2 WHERE rid = $1
 
 -- name: execution.get
 SELECT @row FROM executions WHERE organization = $1 AND key = $2 AND id = $3
+
+-- name: execution.listed
+SELECT @row FROM executions WHERE @ints(rid, $1) ORDER BY created_at DESC, rid DESC
+
+-- name: group.get
+SELECT @group FROM executor_groups g WHERE organization = $1 AND @ints(key, $2)
+
+-- name: group.newest
+-- The newest id of an organization.
+SELECT max(id) FROM executor_groups WHERE id > $1 AND id <= $2
+
+-- name: group.put
+INSERT INTO executor_groups (id, organization, key, account, status, executor_type, connector, trading_pair,
+  controller_id, close_type, n, won, pnl, squares, pct, fees, volume)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+ON CONFLICT (id) DO UPDATE SET n = excluded.n, won = excluded.won, pnl = excluded.pnl, squares = excluded.squares,
+  pct = excluded.pct, fees = excluded.fees, volume = excluded.volume
+
+-- name: group.drop_empty
+DELETE FROM executor_groups WHERE id = $1
+
+-- name: group.places
+-- The newest $4 keys below ($2, $3) of each of these groups, from the index alone.
+-- sqlite:
+SELECT g.value, p.value->>0, p.value->>1 FROM json_each($1) g, json_each((
+  SELECT json_group_array(json_array(created_at, rid)) FROM (
+    SELECT created_at, rid FROM executions WHERE executor_group = g.value AND (created_at, rid) < ($2, $3)
+    ORDER BY created_at DESC, rid DESC LIMIT $4))) p
+-- postgres:
+SELECT g.id, p.created_at, p.rid FROM (SELECT value::bigint AS id FROM jsonb_array_elements_text($1::jsonb)) g
+CROSS JOIN LATERAL (
+  SELECT created_at, rid FROM executions WHERE executor_group = g.id AND (created_at, rid) < ($2, $3)
+  ORDER BY created_at DESC, rid DESC LIMIT $4) p
+-- end
+
+-- name: execution.rows
+-- Those with these keys; two ids can share a key.
+SELECT @row FROM executions WHERE organization = $1 AND @ints(key, $2)
 
 -- name: event.add
 INSERT INTO events (eid, rid, at, recorded_at, type, level, from_status, to_status, title, message, data)
