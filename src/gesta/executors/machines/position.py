@@ -114,7 +114,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 class State(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`look_at_us`: the moment from which it wants to look at everything again. `entry_over`: no more is bought in.
     `approach`: the entry is out of its bounds; `low` or `high` is the one that the price has to come back over.
-    `target_waits`: the take-profit is out of its bounds. `trailing_since_us`: when the trailing trigger was last set."""
+    `target_waits`: the take-profit is out of its bounds. `trailing_since_us`: when the trigger was last set."""
 
     config: Config
     leg: Leg
