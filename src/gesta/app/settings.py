@@ -240,6 +240,15 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     queue_ahead: Annotated[
         bool, Meta(description="A limit order at the touch waits behind the size that is displayed there.")
     ] = False
+    snapshot_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=86_400,
+            description="The recorded PnL of a running executor follows the market at most this often; 0 is never. "
+            "Whoever asks for a running executor is told its PnL of that moment in any case.",
+        ),
+    ] = 30.0
     instruments: Annotated[
         str, Meta(description="A TOML file of `[[instrument]]` tables: instruments besides those that are built in.")
     ] = ""

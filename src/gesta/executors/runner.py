@@ -46,6 +46,7 @@ from gesta.executors.machines.face import (
     Tracked,
 )
 from gesta.executors.registry import machine_of
+from gesta.executors.snapshots import INTERVAL_S, Snapshots
 from gesta.executors.watching import Watching
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError, NotFound, ServerError
@@ -93,7 +94,18 @@ class Live:
 
 
 class Runner:
-    def __init__(self, *, engine: Engine, market: Market, database: Database, ledger: Ledger, access: Access) -> None:
+    """`snapshot_s`: how often the recorded PnL of one executor follows the market at most; 0 is never."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        market: Market,
+        database: Database,
+        ledger: Ledger,
+        access: Access,
+        snapshot_s: float = INTERVAL_S,
+    ) -> None:
         self._engine = engine
         self._ledger = ledger
         self._market = market
@@ -106,6 +118,7 @@ class Runner:
         self._by_order: dict[str, str] = {}
         self._watching = Watching()
         self.holdings = Holdings()
+        self.snapshots = Snapshots(engine=engine, find=self._live.get, prices=self.prices, interval_s=snapshot_s)
         self.numbers = 0
         self._unlisten: Callable[[], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
@@ -126,6 +139,7 @@ class Runner:
         self._journal_marks()
         self._unlisten = self._market.listen(self._on_market)
         self._ticker = asyncio.create_task(self._tick_forever(), name="executors' moments")
+        self.snapshots.start()
         log.info("executors.started", active=len(self._live))
         return len(self._live)
 
@@ -134,6 +148,7 @@ class Runner:
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
+        await self.snapshots.stop()
         ticker, self._ticker = self._ticker, None
         if ticker is not None:
             ticker.cancel()
@@ -153,6 +168,8 @@ class Runner:
         live = Live(stored, instruments, status_of(stored.state), shown, controller)
         self._live[live.key] = live
         self._counts[stored.organization] += 1
+        if shown is not None:
+            self.snapshots.recorded(live.key, shown, self._engine.clock.now_us())
         # The best price that it trails comes before everything: what it is told now, it judges by it.
         self._watching.put(live.key, live.machine.watches(stored.state), instruments)
         # What happened to its orders while the machine was not told: their rows are the truth.
@@ -380,6 +397,7 @@ class Runner:
             detail=detail,
         )
         live.status = status
+        self.snapshots.recorded(live.key, detail, self._engine.clock.now_us())
         batch.restated.append(Restated(live.stored.id, live.stored.account, change))
 
     def _carry_out(self, live: Live, command: Command) -> None:
