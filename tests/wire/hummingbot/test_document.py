@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import negative_data_rejection
@@ -75,12 +75,15 @@ def test_the_published_example_fits_the_schema_and_is_the_golden_one(world: Any,
 @pytest.mark.parametrize("path", ["/executors/{executor_id}", "/executors/{executor_id}/logs"])
 def test_generated_requests_are_answered_as_documented(world: Any, seed: Any, path: str, mode: Any) -> None:
     asyncio.run(world.post(seed | {"executor_id": "0"}))
+    # Words of the source are among the generated ids: `summary` is another route, with another answer.
+    words = {other.removeprefix("/executors/") for other in world.app.openapi()["paths"]}
     schema = schemathesis.openapi.from_dict(world.app.openapi())
     schema.app = world.app
 
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(case=schema[path]["GET"].as_strategy(generation_mode=mode))
     def generated(case: Any) -> None:
+        assume(case.path_parameters.get("executor_id") not in words)
         # A parameter that nobody knows is ignored, as hummingbot-api does; that check would want it refused.
         case.call_and_validate(
             headers={"Authorization": "Basic YWRtaW46YWRtaW4="}, excluded_checks=[negative_data_rejection]
