@@ -11,6 +11,8 @@ from gesta.app import http_server
 from gesta.app.build import Core, Server, build
 from gesta.app.demo.activity import INTERVAL_S, Activity
 from gesta.app.demo.handout import handout, page
+from gesta.app.demo.keeper import INTERVAL_S as KEEP_S
+from gesta.app.demo.keeper import Doors, Keeper
 from gesta.app.demo.stage import Stage, set_stage, write_private
 from gesta.app.demo.trader import INTERVAL_S as LOOK_S
 from gesta.app.demo.trader import Trader
@@ -24,7 +26,7 @@ from gesta.ledger.records import Kind, Status
 DEFAULT_FOLDER = Path("gesta-demo-data")
 DATABASE_FILE = "gesta.sqlite3"
 SEED = 1
-# The strategy pays commissions and spreads day and night; it must not run out of paper money.
+# The strategy and the executors pay commissions and spreads day and night; they must not run out of paper money.
 STARTING_CASH = 100_000_000
 
 
@@ -77,6 +79,10 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
             if trader is not None:
                 await trader.begin()
                 side.every(LOOK_S, "simulated strategy", trader.advance)
+            keeper = await _keeper(server, stage)
+            if keeper is not None:
+                await keeper.begin()
+                side.every(KEEP_S, "demo executors", keeper.advance)
             executor_id = await _some_executor(core, stage)
 
             def on_ready(address: str) -> None:
@@ -108,12 +114,28 @@ async def _trader(server: Server, stage: Stage) -> Trader | None:
     return Trader(SEED, account, stage.narrator, services.trading, services.market, core.clock)
 
 
-async def _some_executor(core: Core, stage: Stage) -> str:
-    """The newest executor, one that runs if there is one."""
+async def _keeper(server: Server, stage: Stage) -> Keeper | None:
+    """Who keeps executors going, unless trading is switched off."""
+    core, services = server.core, server.services
+    account = await core.access.account_by_id(stage.organization.id, stage.accounts.executors)
+    if account is None or services.trading is None or services.market is None or services.executors is None:
+        return None
+    doors = Doors(
+        executors=services.executors,
+        trading=services.trading,
+        market=services.market,
+        reading=services.reading,
+        clock=services.clock,
+    )
+    return Keeper(SEED, account, stage.narrator, doors)
+
+
+async def _some_executor(core: Core, stage: Stage) -> str | None:
+    """The newest executor, one that runs if there is one. None where there never was one: nothing trades."""
     kinds = frozenset({Kind.EXECUTOR})
     for statuses in (frozenset({Status.RUNNING}), frozenset[Status]()):
         query = core.reading.filter(stage.narrator, kinds=kinds, statuses=statuses, account=stage.accounts.executors)
         found = await core.reading.page(stage.narrator, query, offset=0, limit=1, total=False)
         if found.rows:
             return found.rows[0].id
-    raise ServerError("The demo recorded no executor.")
+    return None

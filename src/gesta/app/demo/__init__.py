@@ -1,6 +1,6 @@
-"""Activity for `gesta demo`: a strategy that trades on the paper venue, and pure generators of executors and runs with
+"""Activity for `gesta demo`: a strategy and executors that trade on the paper venue, and a pure generator of runs with
 the driver that records them.
 
-Nothing of it is real, and all of it says so: the market and its fills have the source `simulated`, the names of
-executors and runs begin with "Simulated".
+No money is in it, and all of it says so: the market and its fills have the source `simulated`, the connectors of the
+executors say that they are paper, the names of runs begin with "Simulated".
 """

@@ -11,8 +11,7 @@ import structlog
 
 from gesta.access.model import Principal
 from gesta.app.demo import simulation
-from gesta.app.demo.market import SECOND_US
-from gesta.app.demo.story import ORIGIN, Accounts, Story
+from gesta.app.demo.story import ORIGIN, SECOND_US, Accounts, Story
 from gesta.desk.reading import MAX_PAGE, Reading
 from gesta.desk.recording import Recording
 from gesta.kernel.clock import Clock
@@ -70,9 +69,8 @@ class Activity:
         now_us = self._clock.now_us()
         await self._adopt()
         full_from_us = now_us - FULL_US
-        sparse = simulation.stories(
-            self._seed, self._accounts, now_us - HISTORY_US, full_from_us, every=simulation.SPARSE
-        )
+        history_us = now_us - HISTORY_US
+        sparse = simulation.stories(self._seed, self._accounts, history_us, full_from_us, every=simulation.SPARSE)
         await self._bear([*sparse, *simulation.stories(self._seed, self._accounts, full_from_us, now_us)])
         self._made_until_us = now_us
         await self._go_on(now_us)
@@ -103,9 +101,7 @@ class Activity:
             after = found.next
 
     def _take_up(self, execution: Execution) -> None:
-        story = simulation.story_of(
-            self._seed, self._accounts, execution.kind, execution.external_id, execution.created_at_us
-        )
+        story = simulation.story_of(self._seed, self._accounts, execution.external_id, execution.created_at_us)
         if story is not None:
             self._follow(story, execution)
 

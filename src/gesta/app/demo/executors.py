@@ -1,193 +1,307 @@
-"""Simulated executors: position executors that open, carry a changing profit and close at a barrier. Pure.
+"""Which executors the demo starts and stops: a look at what goes on in, configs out. Pure, seeded, of no merit.
 
-The numbers follow protocols/hummingbot.md §2.2; percentages are fractions.
+They show every type, with horizons of a minute or two: barriers as near as the market moves in that time, amounts of
+some thousand dollars. What executors leave open is turned around by later ones, so that holdings stay near what the
+demo keeps in stock.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any, TypeVar
 
 import msgspec
 
-from gesta.app.demo.market import PAIRS, SECOND_US, Pair
-from gesta.app.demo.noise import base58_token, below, choice
-from gesta.app.demo.story import ORIGIN, Accounts, Step, Story
-from gesta.ledger.records import (
-    ExecutorDetail,
-    NewEvent,
-    NewExecution,
-    Severity,
-    Side,
-    Source,
-    Status,
-    Transition,
-)
+from gesta.app.demo.noise import base58_token, choice
+from gesta.app.demo.story import SECOND_US
 
-SLOT_US = 120 * SECOND_US
-CONNECTOR = "simulated_perpetual"
-CONTROLLER = "simulated_controller"
+T = TypeVar("T")
 
-_LOOK_US = 10 * SECOND_US
-_TIME_LIMITS_S = (180, 240, 420, 600)
-_NOTIONALS = (Decimal(1000), Decimal(2500), Decimal(5000))
-_TAKE_PROFIT = Decimal("0.0030")
-_STOP_LOSS = Decimal("0.0020")
-_TAKER_FEE = Decimal("0.0005")
-_CENT = Decimal("0.01")
-_FRACTION = Decimal("0.000001")
+SPOT, PERPETUAL = "binance", "binance_perpetual"
+CONTROLLER = "demo"
+# One is started in each turn at most, and so many go on at once; a start of the server sees to a few.
+TURN_US = 15 * SECOND_US
+MOST = 5
+FEW = 3
+# What has not come to its end by then is stopped.
+PATIENCE_US = 180 * SECOND_US
+# Coins that are kept, so that some can be sold.
+STOCK = {"BTC-USDT": Decimal(1), "ETH-USDT": Decimal(25)}
 
-_TITLES = {
-    "TAKE_PROFIT": "Take profit reached",
-    "STOP_LOSS": "Stop loss reached",
-    "TIME_LIMIT": "Time limit reached",
-    "EARLY_STOP": "Stopped early",
-}
+_NOTIONALS = (Decimal(1000), Decimal(2000), Decimal(3000))
+# What taking costs, as a fraction: a stop nearer than this would be reached by the fee alone.
+_FEES = {SPOT: Decimal("0.001"), PERPETUAL: Decimal("0.0005")}
+_BASIS_POINT = Decimal("0.0001")
+
+Config = dict[str, Any]
 
 
-class _Position(msgspec.Struct, frozen=True):
-    """What one executor trades: `amount` is in the base asset."""
+class Market(msgspec.Struct, frozen=True, kw_only=True):
+    """One pair on one connector. `tick` and `lot` are the steps of its prices and amounts; `held` is in coins."""
 
-    pair: Pair
-    side: Side
-    amount: Decimal
-    entry: Decimal
+    connector: str
+    pair: str
+    bid: Decimal
+    ask: Decimal
+    tick: Decimal
+    lot: Decimal
+    held: Decimal = Decimal(0)
 
-    def detail(self, born: ExecutorDetail, price: Decimal, *, close_type: str | None = None) -> ExecutorDetail:
-        """`born`, as it stands at `price`; closed there if `close_type` says how."""
-        opened, now = self.entry * self.amount, price * self.amount
-        filled = opened + now if close_type else opened
-        fees = (filled * _TAKER_FEE).quantize(_CENT)
-        gained = now - opened if self.side is Side.BUY else opened - now
-        net = gained.quantize(_CENT) - fees
-        return msgspec.structs.replace(
-            born,
-            is_trading=close_type is None,
-            net_pnl_quote=net,
-            net_pnl_pct=(net / opened).quantize(_FRACTION),
-            fees_quote=fees,
-            filled_quote=filled.quantize(_CENT),
-            close_type=close_type,
-            custom_info={
-                "simulated": True,
-                "side": 1 if self.side is Side.BUY else 2,
-                "current_position_average_price": str(self.entry),
-                "close_price": str(price),
-                "current_retries": 0,
-                "max_retries": 10,
-            },
-        )
+    def price(self, best: Decimal, basis_points: int) -> str:
+        """So far from a best price, on the grid."""
+        return _stepped(best * (1 + basis_points * _BASIS_POINT), self.tick)
+
+    def amount(self, notional: Decimal) -> Decimal:
+        """The coins that it buys, in whole lots."""
+        return Decimal(_stepped(notional / self.ask, self.lot))
+
+    def has(self, notional: Decimal) -> bool:
+        """Whether it can be sold twice over: others sell, too."""
+        return self.connector != SPOT or self.held >= 2 * self.amount(notional)
 
 
-def executor_story(seed: int, accounts: Accounts, index: int) -> Story:
-    """The executor of the slot that begins at `index` · SLOT_US, from birth to end."""
-    place = ("executor", index)
-    born_us = index * SLOT_US + below(SLOT_US, seed, *place, "born")
-    opened_us = born_us + SECOND_US + below(2 * SECOND_US, seed, *place, "opened")
-    pair = choice(PAIRS, seed, *place, "pair")
-    side = choice((Side.BUY, Side.SELL), seed, *place, "side")
-    entry = pair.price_at(seed, opened_us)
-    amount = (choice(_NOTIONALS, seed, *place, "notional") / entry).quantize(Decimal("0.0001"))
-    position = _Position(pair, side, amount, entry)
-    executor_id = base58_token(seed, *place)
-    time_limit_s = choice(_TIME_LIMITS_S, seed, *place, "time limit")
-    born = ExecutorDetail(
-        executor_type="position_executor",
-        connector=CONNECTOR,
-        trading_pair=pair.symbol,
-        side=side,
-        config=_config(executor_id, born_us, position, time_limit_s),
-        custom_info={"simulated": True},
-    )
-    steps = (
-        (_refusal(opened_us, born),)
-        if below(20, seed, *place, "refused") == 0
-        else _life(seed, index, position, born, opened_us, opened_us + time_limit_s * SECOND_US)
-    )
-    return Story(
-        birth=NewExecution(
-            id=executor_id,
-            account=accounts.executors,
-            origin=ORIGIN,
-            name=f"Simulated {pair.symbol} position",
-            status=Status.QUEUED,
-            source=Source.SIMULATED,
-            created_at_us=born_us,
-            correlation={"controller_id": CONTROLLER, "trading_pair": pair.symbol},
-            detail=born,
-        ),
-        steps=steps,
-    )
+class Alive(msgspec.Struct, frozen=True, kw_only=True):
+    """An executor of the demo that has not ended."""
+
+    id: str
+    type: str
+    since_us: int
+    is_stopping: bool = False
 
 
-def _config(executor_id: str, born_us: int, position: _Position, time_limit_s: int) -> dict[str, Any]:
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """`markets` are those that have a price."""
+
+    now_us: int
+    markets: tuple[Market, ...]
+    alive: tuple[Alive, ...] = ()
+
+
+class Start(msgspec.Struct, frozen=True):
+    config: Config
+
+
+class Stop(msgspec.Struct, frozen=True):
+    executor_id: str
+
+
+Request = Start | Stop
+
+
+class _Draw(msgspec.Struct, frozen=True):
+    """The chance of one start, and the markets of the pair that was drawn, by connector."""
+
+    seed: int
+    place: tuple[str | int, ...]
+    here: Mapping[str, Market]
+
+    def pick(self, options: Sequence[T], what: str) -> T:
+        return choice(options, self.seed, *self.place, what)
+
+    def trade(self, connector: str) -> tuple[Market, Decimal, str] | None:
+        """A market, a notional and a side that it can bear. None where there is no such market."""
+        market = self.here.get(connector)
+        if market is None:
+            return None
+        notional = self.pick(_NOTIONALS, "notional")
+        side = self.pick(("BUY", "SELL"), "side")
+        return market, notional, side if market.has(notional) else "BUY"
+
+
+def decide(seed: int, turn: int, look: Look, *, number: int = 0, at_once: bool = False) -> list[Request]:
+    """The requests of one turn: stops, then one start at most. The same arguments give the same. `number` tells the
+    starts of one turn apart. `at_once`: a position that is entered at the market."""
+    requests: list[Request] = [
+        Stop(each.id) for each in look.alive if not each.is_stopping and look.now_us - each.since_us >= PATIENCE_US
+    ]
+    if len(look.alive) >= MOST or not look.markets:
+        return requests
+    place = ("executor", turn, number)
+    pair = choice(sorted({market.pair for market in look.markets}), seed, *place, "pair")
+    draw = _Draw(seed, place, {market.connector: market for market in look.markets if market.pair == pair})
+    going = Counter(each.type for each in look.alive)
+    kinds = (_position,) if at_once else _KINDS
+    made = [config for kind in kinds if (config := kind(draw)) is not None]
+    wanted = [config for config in made if at_once or going[config["type"]] < _TOGETHER.get(config["type"], 1)]
+    if wanted:
+        requests.append(Start({"id": base58_token(seed, *place), **draw.pick(wanted, "kind")}))
+    return requests
+
+
+def _position(draw: _Draw) -> Config | None:
+    """Take-profit and stop-loss are as far as the market moves in half a minute."""
+    connector = draw.pick((PERPETUAL, PERPETUAL, SPOT), "connector")
+    drawn = draw.trade(connector)
+    if drawn is None:
+        return None
+    market, notional, side = drawn
     return {
-        "id": executor_id,
         "type": "position_executor",
-        "timestamp": born_us // SECOND_US,
-        "controller_id": CONTROLLER,
-        "connector_name": CONNECTOR,
-        "trading_pair": position.pair.symbol,
-        "side": 1 if position.side is Side.BUY else 2,
-        "amount": str(position.amount),
-        "entry_price": str(position.entry),
-        "leverage": 1,
+        **_named(market, side),
+        "amount": str(market.amount(notional)),
         "triple_barrier_config": {
-            "take_profit": str(_TAKE_PROFIT),
-            "stop_loss": str(_STOP_LOSS),
-            "time_limit": time_limit_s,
-            "open_order_type": 1,
-            "take_profit_order_type": 1,
+            "take_profit": "0.0006",
+            "stop_loss": str(_FEES[connector] + 5 * _BASIS_POINT),
+            "time_limit": draw.pick((60, 90, 120), "time limit"),
+            "open_order_type": "MARKET",
+            "take_profit_order_type": "LIMIT",
         },
     }
 
 
-def _refusal(at_us: int, born: ExecutorDetail) -> Step:
-    message = "Simulated: the balance does not cover the order"
-    event = NewEvent(
-        type="executor.failed", level=Severity.ERROR, title="Insufficient balance", message=message, at_us=at_us
+def _trailing_position(draw: _Draw) -> Config | None:
+    drawn = draw.trade(PERPETUAL)
+    if drawn is None:
+        return None
+    market, notional, side = drawn
+    return {
+        "type": "position_executor",
+        **_named(market, side),
+        "amount": str(market.amount(notional)),
+        "triple_barrier_config": {
+            "stop_loss": str(_FEES[PERPETUAL] + 10 * _BASIS_POINT),
+            "trailing_stop": {"activation_price": "0.0002", "trailing_delta": "0.00015"},
+            "time_limit": 150,
+            "open_order_type": "MARKET",
+        },
+    }
+
+
+def _order(draw: _Draw) -> Config | None:
+    """What it fills it leaves, so it leans against what is held."""
+    drawn = draw.trade(draw.pick((SPOT, PERPETUAL), "connector"))
+    if drawn is None:
+        return None
+    market, notional, _ = drawn
+    strategy = draw.pick(("MARKET", "LIMIT", "LIMIT_CHASER", "LIMIT_CHASER"), "strategy")
+    side = _leaning(market)
+    config = {
+        "type": "order_executor",
+        **_named(market, side),
+        "amount": str(market.amount(notional)),
+        "execution_strategy": strategy,
+    }
+    if strategy == "LIMIT":
+        config["price"] = market.price(market.bid, -1) if side == "BUY" else market.price(market.ask, 1)
+    if strategy == "LIMIT_CHASER":
+        config["chaser_config"] = {"distance": "0.0002", "refresh_threshold": "0.0004"}
+    return config
+
+
+def _dca(draw: _Draw) -> Config | None:
+    drawn = draw.trade(PERPETUAL)
+    if drawn is None:
+        return None
+    market, _, side = drawn
+    best, away = (market.bid, -1) if side == "BUY" else (market.ask, 1)
+    return {
+        "type": "dca_executor",
+        **_named(market, side),
+        "amounts_quote": ["500", "1000", "1500"],
+        "prices": [market.price(best, away * basis_points) for basis_points in (0, 3, 6)],
+        "take_profit": "0.0003",
+        "stop_loss": "0.002",
+        "time_limit": draw.pick((60, 90, 120), "time limit"),
+        "mode": "MAKER",
+    }
+
+
+def _grid(draw: _Draw) -> Config | None:
+    drawn = draw.trade(PERPETUAL)
+    if drawn is None:
+        return None
+    market, _, side = drawn
+    # Most of it is where the price would have to go against it, the limit beyond.
+    bottom, top, limit = (-12, 4, -30) if side == "BUY" else (-4, 12, 30)
+    return {
+        "type": "grid_executor",
+        **_named(market, side),
+        "start_price": market.price(market.bid, bottom),
+        "end_price": market.price(market.bid, top),
+        "limit_price": market.price(market.bid, limit),
+        "total_amount_quote": "3000",
+        "min_order_amount_quote": "300",
+        "min_spread_between_orders": "0.0003",
+        "max_open_orders": 4,
+        "triple_barrier_config": {
+            "take_profit": "0.0004",
+            "time_limit": draw.pick((90, 120), "time limit"),
+            "open_order_type": "LIMIT",
+            "take_profit_order_type": "LIMIT",
+        },
+    }
+
+
+def _twap(draw: _Draw) -> Config | None:
+    """As an order, it leaves what it fills."""
+    drawn = draw.trade(draw.pick((SPOT, PERPETUAL), "connector"))
+    if drawn is None:
+        return None
+    market = drawn[0]
+    return {
+        "type": "twap_executor",
+        **_named(market, _leaning(market)),
+        "total_amount_quote": "1500",
+        "total_duration": draw.pick((45, 60, 75), "duration"),
+        "order_interval": 15,
+    }
+
+
+def _arbitrage(draw: _Draw) -> Config | None:
+    return _two_markets(draw, "arbitrage_executor", {"min_profitability": "0.0001"})
+
+
+def _xemm(draw: _Draw) -> Config | None:
+    profitability = {"min": "-0.0002", "target": "0.0001", "max": "0.0005"}
+    config = _two_markets(
+        draw, "xemm_executor", {f"{name}_profitability": part for name, part in profitability.items()}
     )
-    detail = msgspec.structs.replace(born, close_type="INSUFFICIENT_BALANCE", error_count=1, last_error=message)
-    return Step(at_us, Transition(event=event, status=Status.FAILED, detail=detail))
+    if config is not None:
+        config["maker_side"] = "BUY" if config["buying_market"]["connector_name"] == SPOT else "SELL"
+    return config
 
 
-def _life(
-    seed: int, index: int, position: _Position, born: ExecutorDetail, opened_us: int, limit_us: int
-) -> tuple[Step, ...]:
-    """Open, look at the price every few seconds, and close at the first barrier it is found beyond."""
-    pair = position.pair
-    opened = _event("executor.opened", opened_us, "Position opened", f"{position.amount} at {position.entry}")
-    steps = [
-        Step(opened_us, Transition(event=opened, status=Status.RUNNING, detail=position.detail(born, position.entry)))
-    ]
-    stops_early_us = limit_us - _LOOK_US if below(10, seed, "executor", index, "early") == 0 else None
-    at_us = opened_us
-    close_type = None
-    while close_type is None:
-        at_us = min(at_us + _LOOK_US, limit_us)
-        price = pair.price_at(seed, at_us)
-        moved = (price - position.entry) / position.entry * (1 if position.side is Side.BUY else -1)
-        if moved >= _TAKE_PROFIT:
-            close_type = "TAKE_PROFIT"
-        elif moved <= -_STOP_LOSS:
-            close_type = "STOP_LOSS"
-        elif at_us == limit_us:
-            close_type = "TIME_LIMIT"
-        elif stops_early_us is not None and at_us >= stops_early_us:
-            close_type = "EARLY_STOP"
-        else:
-            event = _event("executor.updated", at_us, "", f"{pair.symbol} at {price}", level=Severity.DEBUG)
-            steps.append(Step(at_us, Transition(event=event, detail=position.detail(born, price))))
-    closing = _event("executor.stopping", at_us, _TITLES[close_type], f"{pair.symbol} at {price}")
-    steps.append(Step(at_us, Transition(event=closing, status=Status.STOPPING)))
-    closed_us = at_us + SECOND_US + below(3 * SECOND_US, seed, "executor", index, "closed")
-    price = pair.price_at(seed, closed_us)
-    status = Status.CANCELLED if close_type == "EARLY_STOP" else Status.SUCCEEDED
-    closed = _event("executor.closed", closed_us, "Position closed", f"{position.amount} at {price}")
-    detail = position.detail(born, price, close_type=close_type)
-    steps.append(Step(closed_us, Transition(event=closed, status=status, detail=detail)))
-    return tuple(steps)
+def _two_markets(draw: _Draw, type: str, more: Config) -> Config | None:
+    """Coins are bought where too few are held, and sold where too many are; the perpetual is the other side."""
+    spot, perpetual = draw.here.get(SPOT), draw.here.get(PERPETUAL)
+    if spot is None or perpetual is None:
+        return None
+    buying, selling = (spot, perpetual) if _leaning(spot) == "BUY" else (perpetual, spot)
+    return {
+        "type": type,
+        "buying_market": {"connector_name": buying.connector, "trading_pair": buying.pair},
+        "selling_market": {"connector_name": selling.connector, "trading_pair": selling.pair},
+        "order_amount": str(perpetual.amount(_NOTIONALS[0])),
+        **more,
+    }
 
 
-def _event(type: str, at_us: int, title: str, message: str, *, level: Severity = Severity.INFO) -> NewEvent:
-    return NewEvent(type=type, level=level, title=title, message=f"Simulated: {message}", at_us=at_us)
+_KINDS: tuple[Callable[[_Draw], Config | None], ...] = (
+    _position,
+    _trailing_position,
+    _order,
+    _dca,
+    _grid,
+    _twap,
+    _arbitrage,
+    _xemm,
+)
+# How many of a type go on together, where it is more than one.
+_TOGETHER = {"position_executor": 2}
+
+
+def _named(market: Market, side: str) -> Config:
+    return {"connector_name": market.connector, "trading_pair": market.pair, "side": side}
+
+
+def _leaning(market: Market) -> str:
+    """The side that brings what is held nearer to the stock; of a perpetual that is nothing."""
+    stock = STOCK[market.pair] if market.connector == SPOT else Decimal(0)
+    return "BUY" if market.held <= stock else "SELL"
+
+
+def _stepped(value: Decimal, step: Decimal) -> str:
+    """Down to a whole number of steps."""
+    return f"{(value / step).to_integral_value(ROUND_FLOOR) * step:f}"

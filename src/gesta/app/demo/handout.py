@@ -16,9 +16,11 @@ class CrossTrade(msgspec.Struct, frozen=True):
 
 
 class Hummingbot(msgspec.Struct, frozen=True):
+    """`executor_id` is None where nothing trades."""
+
     username: str
     password: str
-    executor_id: str
+    executor_id: str | None
 
 
 class Token(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ class Handout(msgspec.Struct, frozen=True, kw_only=True):
     native: Token
 
 
-def handout(base_url: str, secrets: Secrets, executor_id: str) -> Handout:
+def handout(base_url: str, secrets: Secrets, executor_id: str | None) -> Handout:
     return Handout(
         base_url=base_url,
         crosstrade=CrossTrade(secrets.crosstrade_token, TRADING_ACCOUNT),
@@ -55,17 +57,18 @@ def handout(base_url: str, secrets: Secrets, executor_id: str) -> Handout:
 def calls(given: Handout) -> dict[str, list[str]]:
     """One call per dialect, as the arguments of a command."""
     url = given.base_url
+    executor = given.hummingbot.executor_id
     return {
         "CrossTrade: the fills of the last minutes": [
             *_bearer(given.crosstrade.token),
             f"{url}/v1/api/accounts/{given.crosstrade.account}/executions",
         ],
-        "Hummingbot: one executor": [
+        f"Hummingbot: {'one executor' if executor else 'all executors, summed up'}": [
             "curl",
             "-s",
             "-u",
             f"{given.hummingbot.username}:{given.hummingbot.password}",
-            f"{url}/executors/{given.hummingbot.executor_id}",
+            f"{url}/executors/{executor or 'summary'}",
         ],
         "B3OS: the newest runs": [*_bearer(given.b3os.token), f"{url}/v1/executions?limit=5"],
         "Refold: the runs of a linked account": [

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from gesta.app.demo.market import SECOND_US
 from gesta.app.demo.noise import below, choice, hex_token
-from gesta.app.demo.story import ORIGIN, Accounts, Step, Story
+from gesta.app.demo.story import ORIGIN, SECOND_US, Accounts, Step, Story
 from gesta.ledger.records import (
     Mode,
     Named,

@@ -6,6 +6,7 @@ import msgspec
 
 from gesta.ledger.records import NewExecution, Transition
 
+SECOND_US = 1_000_000
 ORIGIN = "gesta-demo"
 
 
