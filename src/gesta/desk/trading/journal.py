@@ -99,11 +99,10 @@ def commit(
             if result.outcome is not Outcome.RECORDED:
                 raise ServerError(f"The fill {result.id} is on record already: {result.outcome}. {result.message}")
             seq = max(seq, result.seq)
-    for change in batch.restated:
-        after = yield from changing.transition(
-            batch.organization, change.execution_id, change.account, change.transition, now_us
-        )
-        seq = max(seq, after.seq)
+    if batch.restated:
+        asked = [changing.Asked(one.execution_id, one.account, one.transition) for one in batch.restated]
+        after = yield from changing.transitions(batch.organization, asked, now_us)
+        seq = after[-1].seq
     reach("trading.commit.fills")
     organization = batch.organization
     if batch.orders:
@@ -115,8 +114,11 @@ def commit(
         yield Many(SQL["position.put"], rows)
     if batch.funds:
         yield Many(SQL["funds.put"], [funds_row(funds) for _, funds in sorted(batch.funds.items())])
+    also: dict[str, tuple[Statement, list[Row]]] = {}
     for statement, parameters in batch.also.values():
-        yield Fetch(statement, parameters)
+        also.setdefault(statement.name, (statement, []))[1].append(parameters)
+    for statement, put in also.values():
+        yield Many(statement, put)
     last_note = batch.notes[-1].note if batch.notes else 0
     yield Fetch(SQL["lease.advance"], (organization, epoch, batch.number, last_note))
     reach("trading.commit.rows")
