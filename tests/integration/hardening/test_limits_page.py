@@ -13,6 +13,7 @@ from gesta.apis.crosstrade import arguments, frames, market_pushes, outbox, read
 from gesta.apis.crosstrade import bodies as crosstrade_bodies
 from gesta.apis.hummingbot import bodies as hummingbot_bodies
 from gesta.apis.hummingbot import parameters as hummingbot
+from gesta.apis.hummingbot import ws_frames, ws_session, ws_stream
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
 from gesta.apis.refold import listing, paging
 from gesta.app.settings import Settings
@@ -45,6 +46,16 @@ FIXED: dict[str, float] = {
     "account events that wait for a CrossTrade reader, in size": outbox.MAX_EVENT_CHARACTERS,
     "replies that wait for a CrossTrade reader": outbox.MAX_REPLIES,
     "a CrossTrade reader that takes nothing of what waits": stream.STALLED_S,
+    "message to `/ws/executors`": ws_session.MAX_MESSAGE_BYTES,
+    "connections of one user to `/ws/executors`": ws_stream.MAX_CONNECTIONS,
+    "subscriptions of one connection to `/ws/executors`": ws_session.MAX_SUBSCRIPTIONS,
+    "shortest `update_interval` of `/ws/executors`": ws_frames.MIN_INTERVAL_S,
+    "longest `update_interval` of `/ws/executors`": ws_frames.MAX_INTERVAL_S,
+    "executors in one frame of `/ws/executors`": hummingbot_bodies.MAX_LIMIT,
+    "log entries in one frame of `/ws/executors`": hummingbot.MAX_LOGS,
+    "messages to `/ws/executors` above the rate in a row": ws_session.MAX_VIOLATIONS,
+    "answers that wait for a reader of `/ws/executors`": ws_session.MAX_REPLIES,
+    "a reader of `/ws/executors` that takes nothing of what waits": ws_stream.STALLED_S,
     "feed held in memory per organization": hub.RING_ITEMS,
     "feed held in memory per organization, in size": hub.RING_BYTES,
     "`limit` of a CrossTrade page": MAX_PAGE,
@@ -80,7 +91,7 @@ def rows() -> list[tuple[str, ...]]:
 
 
 def number_of(text: str) -> float | None:
-    found = re.match(r"-?[0-9]+", text)
+    found = re.match(r"-?[0-9]+(\.[0-9]+)?", text)
     return float(found[0]) if found else None
 
 
