@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from gesta.executors import snapshots
-from gesta.executors.snapshots import EVENT
+from gesta.executors.vocabulary import MARKED
 from gesta.ledger.records import Event, Status
 from tests.conformance.test_executors import Bench, bench, start
 
@@ -24,7 +24,7 @@ async def events(bench: Bench, executor_id: str) -> list[Event]:
 
 
 async def marks(bench: Bench, executor_id: str) -> int:
-    return sum(event.type == EVENT for event in await events(bench, executor_id))
+    return sum(event.type == MARKED for event in await events(bench, executor_id))
 
 
 async def test_the_row_of_a_position_follows_its_market(bench: Bench) -> None:
@@ -41,7 +41,7 @@ async def test_the_row_of_a_position_follows_its_market(bench: Bench) -> None:
     assert round(detail.net_pnl_pct, 20) == round(Decimal("499.99") / Decimal("60000.01"), 20)
     assert (await bench.get(made.id)).status is Status.RUNNING
     (told,) = await bench.ledger.feed(bench.principal.organization.id, after_seq=head, limit=10)
-    assert (told.event.type, told.event.level, told.execution.id) == (EVENT, "debug", made.id)
+    assert (told.event.type, told.event.level, told.execution.id) == (MARKED, "debug", made.id)
     assert told.execution.detail == detail
     assert bench.runner.snapshots.take() == 0
     await bench.check()
@@ -106,8 +106,8 @@ async def test_the_newest_detail_of_one_batch_wins(bench: Bench) -> None:
     detail = await bench.detail(made.id)
     assert (detail.close_type, detail.is_trading) == ("EARLY_STOP", False)
     types = [event.type for event in await events(bench, made.id)]
-    assert types.count(EVENT) == 1
-    assert types.index(EVENT) < types.index("executor.terminated")
+    assert types.count(MARKED) == 1
+    assert types.index(MARKED) < types.index("executor.terminated")
     await bench.check()
 
 

@@ -19,11 +19,13 @@ _encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class Followed(msgspec.Struct, frozen=True, array_like=True):
-    """An order that is not over: the machine's tag and leg for it, and what kind it was asked as."""
+    """An order that is not over: the machine's tag and leg for it, what kind it was asked as, and whether its cancel
+    was asked for."""
 
     tag: int
     leg: int
     kind: OrderKind
+    is_cancelling: bool = False
 
 
 class Stored(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,8 @@ from gesta.desk.trading import journal as trading_journal
 from gesta.desk.trading.batch import Restated
 from gesta.desk.trading.engine import Engine
 from gesta.desk.trading.fills import fill_id
-from gesta.executors import holdings, journal, legs, marks
+from gesta.executors import cancels, holdings, journal, legs, marks
+from gesta.executors.cancels import Cancels
 from gesta.executors.detail import detail_of, status_of
 from gesta.executors.holdings import Holdings
 from gesta.executors.journal import SQL, Followed, Stored
@@ -117,6 +118,7 @@ class Runner:
         self._counts: Counter[int] = Counter()
         self._by_order: dict[str, str] = {}
         self._watching = Watching()
+        self._cancels = Cancels()
         self.holdings = Holdings()
         self.snapshots = Snapshots(engine=engine, find=self._live.get, prices=self.prices, interval_s=snapshot_s)
         self.numbers = 0
@@ -266,16 +268,41 @@ class Runner:
     def _told(self, live: Live, order: Order, followed: Followed) -> None:
         if order.state in TERMINAL:
             self._forget(live, order.id)
+        elif followed.is_cancelling and order.state in cancels.OPEN and not self._cancels.is_waiting(order.id):
+            self._cancel_refused(live, order, followed)
         instrument = live.instruments[followed.leg]
         tracked = legs.tracked_of(order, instrument, followed.tag, followed.leg, followed.kind)
         self._step(live, self._updated(live, tracked))
 
+    def _cancel_refused(self, live: Live, order: Order, followed: Followed) -> None:
+        """The machine goes on waiting for the order's end, which it has asked for; the venue is asked again."""
+        now_us = self._engine.clock.now_us()
+        again_us = self._cancels.refused(order.id, now_us)
+        said = NewEvent(
+            type="executor.cancel_refused",
+            level=Severity.WARNING,
+            title="Cancel refused",
+            message=f"The venue keeps order {followed.tag} open; asked again in {(again_us - now_us) // 1_000_000} s.",
+            at_us=now_us,
+        )
+        batch = self._engine.open_batch(live.stored.organization)
+        batch.restated.append(Restated(live.stored.id, live.stored.account, Transition(event=said)))
+        self._wake.set()
+
+    def _cancel_again(self) -> None:
+        for order_id in self._cancels.due(self._engine.clock.now_us()):
+            order = self._engine.state.orders.get(order_id)
+            if order is not None and order.state in cancels.OPEN:
+                self._engine.books.request_cancel(order, at_us=self._engine.clock.now_us(), source=SOURCE)
+
     def _forget(self, live: Live, order_id: str) -> None:
+        self._cancels.forget(order_id)
         live.orders.pop(order_id, None)
         self._by_order.pop(order_id, None)
 
     def tick(self) -> None:
         """Wake those whose moment has come."""
+        self._cancel_again()
         for key in self._watching.due(self._engine.clock.now_us()):
             live = self._live.get(key)
             if live is not None:
@@ -284,7 +311,8 @@ class Runner:
     async def _tick_forever(self) -> None:
         while True:
             self.tick()
-            next_us = self._watching.next_us()
+            moments = (self._watching.next_us(), self._cancels.next_us())
+            next_us = min((moment for moment in moments if moment is not None), default=None)
             self._wake.clear()
             wait_s = 3600.0 if next_us is None else max(0.0, (next_us - self._engine.clock.now_us()) / 1_000_000)
             try:
@@ -404,6 +432,8 @@ class Runner:
         now_us = self._engine.clock.now_us()
         if isinstance(command, Cancel):
             order = self._engine.state.orders.get(order_id_of(live.stored.organization, live.stored.id, command.tag))
+            if order is not None and order.id in live.orders:
+                live.orders[order.id] = msgspec.structs.replace(live.orders[order.id], is_cancelling=True)
             if order is not None and order.state not in TERMINAL and order.state is not OrderState.CANCEL_PENDING:
                 self._engine.books.request_cancel(order, at_us=now_us, source=SOURCE)
         elif isinstance(command, Place):

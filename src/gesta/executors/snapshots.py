@@ -19,14 +19,14 @@ from gesta.desk.trading.batch import Restated
 from gesta.desk.trading.engine import Engine
 from gesta.executors.detail import detail_of
 from gesta.executors.machines.face import Price
+from gesta.executors.vocabulary import MARKED
 from gesta.ledger.records import ExecutorDetail, NewEvent, Severity, Transition
 
 if TYPE_CHECKING:
     from gesta.executors.runner import Live
 
-__all__ = ["EVENT", "INTERVAL_S", "MOST_AT_ONCE", "MOST_PER_S", "Snapshots", "is_shown_alike"]
+__all__ = ["INTERVAL_S", "MOST_AT_ONCE", "MOST_PER_S", "Snapshots", "is_shown_alike"]
 
-EVENT: Final = "executor.marked"
 INTERVAL_S: Final = 30.0
 # How many are looked at in one go, and in a second: each may be one row and one event of the ledger.
 MOST_AT_ONCE: Final = 25
@@ -135,7 +135,7 @@ class Snapshots:
             log.exception("executors.mark_failed", executor=live.stored.id, type=live.stored.type)
             return False
         live.detail = detail
-        event = NewEvent(type=EVENT, level=Severity.DEBUG, title="Marked", message="", at_us=now_us)
+        event = NewEvent(type=MARKED, level=Severity.DEBUG, title="Marked", message="", at_us=now_us)
         batch = self._engine.open_batch(live.stored.organization)
         batch.restated.append(Restated(live.stored.id, live.stored.account, Transition(event=event, detail=detail)))
         return True

@@ -10,6 +10,9 @@ from gesta.ledger.records import Status
 # The account of hummingbot-api when a request names none.
 DEFAULT_ACCOUNT: Final = "master_account"
 
+# The event of a recorded profit that follows the market: of the change feed, no line of a log.
+MARKED: Final = "executor.marked"
+
 # How an executor ended, by its close type. A barrier that fires is the executor doing its work, so it succeeded.
 STATUS_OF_CLOSE_TYPE: Final[dict[CloseType, Status]] = {
     CloseType.TIME_LIMIT: Status.SUCCEEDED,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from gesta.access.model import Principal
 from gesta.apis.hummingbot.codec import encode_log
 from gesta.apis.hummingbot.parameters import LogsQuery
 from gesta.desk.reading import Reading
+from gesta.executors.vocabulary import MARKED
 from gesta.ledger.records import Event, Execution
 
 EVENTS_PER_READ = 1000
@@ -32,7 +34,7 @@ async def newest(reading: Reading, principal: Principal, execution: Execution, q
     total_count, last_seq, has_more = 0, 0, True
     while has_more:
         read = await reading.events(principal, execution, after_seq=last_seq, limit=EVENTS_PER_READ)
-        of_level = [event for event in read.events if query.level in (None, event.level)]
+        of_level = _of_level(read.events, query)
         kept.extend(of_level)
         total_count += len(of_level)
         has_more = read.has_more
@@ -45,7 +47,7 @@ async def following(
 ) -> Logs:
     """The next entries after `after_seq`, at most `limit`, in one read."""
     read = await reading.events(principal, execution, after_seq=after_seq, limit=EVENTS_PER_READ)
-    of_level = [event for event in read.events if query.level in (None, event.level)]
+    of_level = _of_level(read.events, query)
     kept = of_level[: query.limit]
     last = kept[-1:] if len(kept) < len(of_level) else read.events[-1:]
     return Logs(
@@ -57,3 +59,7 @@ async def following(
 
 
 __all__ = ["Logs", "following", "newest"]
+
+
+def _of_level(events: Sequence[Event], query: LogsQuery) -> list[Event]:
+    return [event for event in events if event.type != MARKED and query.level in (None, event.level)]
