@@ -25,6 +25,7 @@ GESTA = Path(sys.executable).parent / "gesta"
 START_S = 60
 STOP_S = 30
 FILLS_S = 20
+TURNS_S = 45
 
 SHAPE = {
     "base_url": str,
@@ -168,9 +169,59 @@ def test_the_strategy_goes_on_trading_and_every_fill_belongs_to_an_order(demo: D
 def test_hummingbot_shows_the_executor_that_the_file_names(demo: Demo) -> None:
     body = answer(demo, "Hummingbot")
     assert body["executor_id"] == demo.given["hummingbot"]["executor_id"]
-    assert body["connector_name"] == "simulated_perpetual"
+    assert body["account_name"] == "master_account"
+    assert body["connector_name"] in {"binance", "binance_perpetual"}
+    assert body["trading_pair"] in {"BTC-USDT", "ETH-USDT"}
     assert body["status"] in {"RUNNING", "SHUTTING_DOWN", "TERMINATED"}
     assert body["filled_amount_quote"] > 0
+
+
+def hummingbot(demo: Demo, method: str, path: str, **body: Any) -> httpx.Response:
+    given = demo.given["hummingbot"]
+    with httpx.Client(timeout=30, trust_env=False, auth=(given["username"], given["password"])) as client:
+        response = client.request(method, demo.given["base_url"] + path, json=body if method == "POST" else None)
+    assert response.status_code == 200, response.text
+    return response
+
+
+def executors(demo: Demo, **conditions: Any) -> dict[str, dict[str, Any]]:
+    found = hummingbot(demo, "POST", "/executors/search", limit=1000, **conditions).json()
+    return {row["executor_id"]: row for row in found["data"]}
+
+
+def test_hummingbot_lists_paper_connectors_and_what_goes_on_there(demo: Demo) -> None:
+    connectors = hummingbot(demo, "GET", "/connectors/")
+    assert connectors.json() == ["binance", "binance_perpetual"]
+    assert connectors.headers["gesta-venue"] == "paper"
+    deadline_s = time.monotonic() + TURNS_S
+    while len(executors(demo)) < 4:
+        assert time.monotonic() < deadline_s, "no executor was added"
+        time.sleep(0.5)
+    summary = hummingbot(demo, "GET", "/executors/summary").json()
+    assert 1 <= summary["total_active"] <= 5
+    for row in executors(demo).values():
+        assert (row["account_name"], row["controller_id"]) == ("master_account", "demo")
+        assert row["close_type"] not in {"INSUFFICIENT_BALANCE", "FAILED"}
+
+
+def test_executors_go_on_after_a_kill_and_none_is_doubled(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
+        before = executors(first)
+        assert len(before) == 3
+        first.process.kill()
+        first.process.wait(STOP_S)
+    with running(tmp_path) as second:
+        after = executors(second)
+        assert before.keys() <= after.keys()
+        assert sum(row["is_active"] for row in after.values()) <= 5
+        begun = {key: row["created_at"] for key, row in after.items()}
+        assert all(begun[key] == row["created_at"] for key, row in before.items())
+        # A start sees to three at once: what it adds stands for what had ended.
+        assert len(after) - len(before) <= sum(not after[key]["is_active"] for key in before) + 1
+        assert second.stop()[0] == 0
+    command = [GESTA, "verify", "--database", tmp_path / "data" / "gesta.sqlite3"]
+    verified = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_b3os_lists_runs(demo: Demo) -> None:
@@ -192,7 +243,8 @@ def test_the_native_dialect_lists_everything(demo: Demo) -> None:
     body = answer(demo, "Gesta")
     assert len(body["items"]) == 5
     assert body["total"] > 250
-    assert {row["source"] for row in body["items"]} == {"simulated"}
+    # Executors are asked for over an interface; what they fill in a simulated market is simulated.
+    assert {row["source"] for row in body["items"] if row["kind"] != "executor"} <= {"simulated"}
 
 
 def test_life_goes_on_and_the_stream_tells_it(demo: Demo) -> None:

@@ -9,8 +9,7 @@ import pytest
 from gesta.access.model import Organization, Principal, Scope
 from gesta.app.demo import simulation
 from gesta.app.demo.activity import FULL_US, Activity
-from gesta.app.demo.market import SECOND_US
-from gesta.app.demo.story import Accounts
+from gesta.app.demo.story import SECOND_US, Accounts
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
 from gesta.kernel.errors import Unavailable
@@ -48,6 +47,12 @@ class World:
             self.clock.advance_us(every_s * SECOND_US)
             await self.activity.advance()
 
+    async def running(self) -> Execution:
+        """One that runs, as soon as there is one."""
+        while not (found := (await self.page(statuses=frozenset({Status.RUNNING}))).rows):
+            await self.run_for(1)
+        return found[0]
+
 
 async def test_the_past_is_recorded_at_once_and_what_is_long_past_has_ended() -> None:
     world = World()
@@ -56,7 +61,7 @@ async def test_the_past_is_recorded_at_once_and_what_is_long_past_has_ended() ->
     assert everything.total is not None
     assert 250 < everything.total < 500
     active = (await world.page(statuses=ACTIVE)).rows
-    assert 0 < len(active) < 20
+    assert len(active) < 20
     assert all(row.created_at_us > NOW_US - FULL_US for row in active)
 
 
@@ -70,7 +75,7 @@ async def test_life_goes_on_as_the_stories_say() -> None:
     }
     rows = (await world.page(created_from_us=NOW_US)).rows
     assert {row.id: row.version - 1 for row in rows} == expected
-    assert {row.kind for row in rows} == {Kind.EXECUTOR, Kind.RUN}
+    assert {row.kind for row in rows} == {Kind.RUN}
 
 
 async def test_a_restart_finishes_what_was_running_and_repeats_nothing() -> None:
@@ -95,7 +100,7 @@ async def test_a_restart_finishes_what_was_running_and_repeats_nothing() -> None
 async def test_an_execution_that_someone_else_ended_is_left_alone() -> None:
     world = World()
     await world.activity.begin()
-    (victim, *_) = (await world.page(statuses=frozenset({Status.RUNNING}))).rows
+    victim = await world.running()
     change = Transition(event=NewEvent(type="execution.cancelled"), status=Status.CANCELLED)
     await world.recording.transition(PRINCIPAL, victim, change)
     await world.run_for(1200, every_s=10)
@@ -106,7 +111,7 @@ async def test_an_execution_that_someone_else_ended_is_left_alone() -> None:
 async def test_an_execution_that_someone_else_took_further_does_not_hinder_a_restart() -> None:
     world = World()
     await world.activity.begin()
-    (victim, *_) = (await world.page(statuses=frozenset({Status.RUNNING}))).rows
+    victim = await world.running()
     for _ in range(200):
         amendment = Transition(event=NewEvent(type="execution.amended"))
         victim = await world.recording.transition(PRINCIPAL, victim, amendment)

@@ -130,3 +130,10 @@ def test_the_page_has_one_call_per_dialect_that_a_shell_reads_back() -> None:
     assert all(call[-1].startswith("http://127.0.0.1:1/") for call in printed)
     for secret in (SECRETS.crosstrade_token, SECRETS.b3os_token, SECRETS.refold_api_key, SECRETS.native_token):
         assert any(secret in line for line in lines)
+
+
+def test_without_an_executor_the_page_sums_up_and_the_file_says_so() -> None:
+    given = handout("http://127.0.0.1:1", SECRETS, None)
+    assert given.hummingbot.executor_id is None
+    (call,) = [call for title, call in calls(given).items() if title.startswith("Hummingbot")]
+    assert call[-1] == "http://127.0.0.1:1/executors/summary"

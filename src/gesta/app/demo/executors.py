@@ -131,7 +131,7 @@ def decide(seed: int, turn: int, look: Look, *, number: int = 0, at_once: bool =
 
 
 def _position(draw: _Draw) -> Config | None:
-    """Take-profit and stop-loss are as far as the market moves in half a minute."""
+    """Take-profit and stop-loss are as far as the market moves in a minute; what fees take is gained back."""
     connector = draw.pick((PERPETUAL, PERPETUAL, SPOT), "connector")
     drawn = draw.trade(connector)
     if drawn is None:
@@ -142,9 +142,9 @@ def _position(draw: _Draw) -> Config | None:
         **_named(market, side),
         "amount": str(market.amount(notional)),
         "triple_barrier_config": {
-            "take_profit": "0.0006",
+            "take_profit": "0.0009",
             "stop_loss": str(_FEES[connector] + 5 * _BASIS_POINT),
-            "time_limit": draw.pick((60, 90, 120), "time limit"),
+            "time_limit": draw.pick((90, 120, 150), "time limit"),
             "open_order_type": "MARKET",
             "take_profit_order_type": "LIMIT",
         },
@@ -250,11 +250,11 @@ def _twap(draw: _Draw) -> Config | None:
 
 
 def _arbitrage(draw: _Draw) -> Config | None:
-    return _two_markets(draw, "arbitrage_executor", {"min_profitability": "0.0001"})
+    return _two_markets(draw, "arbitrage_executor", {"min_profitability": "0.0002"})
 
 
 def _xemm(draw: _Draw) -> Config | None:
-    profitability = {"min": "-0.0002", "target": "0.0001", "max": "0.0005"}
+    profitability = {"min": "0", "target": "0.0003", "max": "0.0008"}
     config = _two_markets(
         draw, "xemm_executor", {f"{name}_profitability": part for name, part in profitability.items()}
     )

@@ -10,7 +10,7 @@ from gesta.app.demo.runs import SLOT_US, run_story
 from gesta.app.demo.story import Accounts, Story
 
 # Of stretches long past only every so many slots are told, so that days of history are some hundred rows.
-SPARSE = 12
+SPARSE = 8
 
 
 def stories(seed: int, accounts: Accounts, from_us: int, to_us: int, *, every: int = 1) -> list[Story]:
