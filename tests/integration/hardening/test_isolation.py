@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from gesta.apis.crosstrade.commands import BY_API
@@ -299,6 +299,54 @@ def test_commands_of_the_websocket(live: Live, alpha: House, beta: House) -> Non
                                 ok = api in FOR_ALL
                                 assert ("error" in json.loads(reply)) is not ok, (api, args, reply)
         assert bool(answered) is (house is alpha)
+
+
+def _watching(house: House) -> list[dict[str, Any]]:
+    """Every subscription of Hummingbot's WebSocket, with every field that may name a thing."""
+    asked: list[dict[str, Any]] = [
+        {"type": name} for name in ("executors", "executor_summary", "performance", "positions")
+    ]
+    for thing in house.things.values():
+        controller = f"controller-{thing.marker}"
+        asked += [{"type": name, "executor_id": thing.id} for name in ("executor_detail", "executor_logs")]
+        asked += [{"type": name, "controller_id": controller} for name in ("performance", "positions")]
+        asked += [
+            {"type": "executors", "filters": {name: value}}
+            for name, value in (("account_name", thing.account.name), ("controller_id", controller))
+        ]
+    return asked
+
+
+def test_executors_over_the_websocket(live: Live, alpha: House, beta: House) -> None:
+    url = f"ws://127.0.0.1:{live.port}/ws/executors"
+    for house in (beta, alpha):
+        shown = 0
+        for credential in house.credentials.values():
+            if "hummingbot" not in credential.dialects:
+                continue
+            for asked in _watching(alpha):
+                with connect(url, additional_headers=credential.headers) as peer:
+                    assert '"connected"' in str(peer.recv(timeout=10))
+                    peer.send(json.dumps({"action": "subscribe", **asked}))
+                    assert '"subscribed"' in str(peer.recv(timeout=10)), asked
+                    told = str(peer.recv(timeout=10))
+                    leaked = leaks(told.encode(), alpha.markers, json.dumps(asked))
+                    shown += bool(leaked)
+                    if house is beta:
+                        assert leaked == [], (asked, told)
+        assert bool(shown) is (house is alpha)
+
+
+def test_executors_over_the_websocket_with_other_credentials(live: Live, alpha: House) -> None:
+    """It is accepted first, and says so."""
+    foreign = [each.headers for each in alpha.credentials.values() if "hummingbot" not in each.dialects]
+    for headers in ({}, {"Authorization": "Basic"}, {"Authorization": "Basic YTpi"}, *foreign):
+        with connect(f"ws://127.0.0.1:{live.port}/ws/executors", additional_headers=headers) as peer:
+            assert json.loads(peer.recv(timeout=10)) == {"type": "error", "message": "Authentication failed"}
+            with pytest.raises(ConnectionClosed) as closed:
+                peer.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 4001
 
 
 @pytest.mark.parametrize("path", ["/ws/stream", "/ledger/stream"])
