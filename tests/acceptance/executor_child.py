@@ -49,7 +49,7 @@ def config_of(key: str) -> dict[str, Any]:
     near = MIDDLE * (1 + STEP * chance.randint(-3, 3))
     barriers = {"stop_loss": "0.004", "take_profit": "0.004", "open_order_type": "MARKET"}
     position = {**config, "type": "position_executor", "amount": "0.1"}
-    match chance.randrange(7):
+    match chance.randrange(10):
         case 0 | 1:
             return {**position, "triple_barrier_config": barriers}
         case 2:
@@ -66,9 +66,34 @@ def config_of(key: str) -> dict[str, Any]:
             away = -1 if side == "BUY" else 1
             prices = [str(near), str(near * (1 + away * STEP * 2))]
             return {**dca, "prices": prices, "take_profit": "0.003", "stop_loss": "0.01"}
-        case _:
+        case 6:
             twap = {**config, "type": "twap_executor", "total_amount_quote": "10000"}
             return {**twap, "total_duration": 2, "order_interval": 1}
+        case 7:
+            return _grid(config, near, chance)
+        case 8:
+            return {**_two_markets("arbitrage_executor"), "min_profitability": "0.0015"}
+        case _:
+            # It makes where the other market lets it, and is off again when that moves.
+            bounds = {"min_profitability": "0.0005", "target_profitability": "0.001", "max_profitability": "0.005"}
+            return {**_two_markets("xemm_executor"), "maker_side": "BUY", **bounds}
+
+
+def _grid(config: dict[str, Any], near: Decimal, chance: random.Random) -> dict[str, Any]:
+    """Five levels, some of which the market goes through; it ends when the market has left it, on either side."""
+    levels = {"start_price": str(near * (1 - 4 * STEP)), "end_price": str(near * (1 + 4 * STEP))}
+    behind = near * (1 - FAR) if config["side"] == "BUY" else near * (1 + FAR)
+    barriers = {"take_profit": "0.001", "take_profit_order_type": chance.choice(("LIMIT", "MARKET"))}
+    sizes = {"total_amount_quote": "3000", "min_spread_between_orders": "0.002", "limit_price": str(behind)}
+    return {**config, "type": "grid_executor", **levels, **sizes, "triple_barrier_config": barriers}
+
+
+def _two_markets(type_: str) -> dict[str, Any]:
+    """Bought in the one, sold short in the other."""
+    buying, selling = (
+        {"connector_name": name, "trading_pair": "BTC-USDT"} for name in ("binance", "binance_perpetual")
+    )
+    return {"type": type_, "buying_market": buying, "selling_market": selling, "order_amount": "0.1"}
 
 
 def say(**line: object) -> None:
@@ -91,18 +116,18 @@ class Child:
     def active(self) -> int:
         return len(self.trading.runner.active(self.principal.organization.id))
 
-    def quote(self, fraction: Decimal) -> None:
-        """Both markets are that much away from the middle."""
-        for name in ("BTC-USDT", "BTC-USDT-PERP"):
+    def quote(self, fraction: Decimal, basis: Decimal = Decimal(0)) -> None:
+        """Both markets are that much away from the middle, the perpetual by `basis` more."""
+        for name, away in (("BTC-USDT", fraction), ("BTC-USDT-PERP", fraction + basis)):
             instrument = self.trading.market.resolve(name)
-            bid = int(MIDDLE * (1 + fraction) / instrument.tick_size)
+            bid = int(MIDDLE * (1 + away) / instrument.tick_size)
             now_us = self.clock.now_us()
             self.trading.market.on_market(Quote(instrument.name, bid, bid + 1, SIZE, SIZE, now_us, now_us))
 
     async def walk(self) -> None:
         fraction = Decimal(0)
         while True:
-            self.quote(fraction)
+            self.quote(fraction, STEP * self.chance.randint(-1, 2))
             fraction = max(-FAR, min(FAR, fraction + STEP * self.chance.randint(-2, 2)))
             await self.trading.engine.settle()
             await asyncio.sleep(0.01)
@@ -144,7 +169,8 @@ class Child:
         """The market goes as far as every barrier; an order that it has left behind is asked to stop."""
         before = self.active
         for fraction in (FAR, -FAR, FAR * 2, -FAR * 2, FAR * 3, -FAR * 3, Decimal(0)):
-            self.quote(fraction)
+            # What the one market pays more than the other is enough for everybody.
+            self.quote(fraction, FAR)
             await self.trading.engine.idle()
         say(before=before, moved=self.active)
         organization = self.principal.organization.id

@@ -1,5 +1,5 @@
-"""kill -9 of a process that runs executors, at every named point that it reaches, at random and in the middle of a
-burst, on both databases.
+"""kill -9 of a process that runs executors of every type, at every named point that it reaches, at random, in a burst,
+and again and again while the next one takes up what that has left; on both databases.
 
 Whatever was acknowledged is there after it, active or over; its orders exist once and are its own; nothing that is over
 has left anything open that it does not report as held; and all go on to their end. `EXECUTOR_KILLS` asks for more.
@@ -28,7 +28,7 @@ from gesta.app.settings import load_settings
 from gesta.executors.detail import status_of
 from gesta.executors.journal import Stored, stored_of
 from gesta.executors.machines.face import CloseType
-from gesta.executors.registry import machine_of
+from gesta.executors.registry import MODULES, machine_of
 from gesta.executors.runner import order_id_of
 from gesta.kernel.crash import POINTS
 from gesta.ledger.lifecycle import TERMINAL as OVER
@@ -52,6 +52,9 @@ RANDOM = int(os.environ.get("EXECUTOR_KILLS", "1"))
 # So often a point is reached before it kills: in the middle of the load.
 POINTS_REACHED = {
     "executors.step": 90,
+    "ledger.append.rows": 12,
+    "ledger.append.counted": 14,
+    "ledger.transition.row": 12,
     "trading.commit.fills": 12,
     "trading.commit.rows": 14,
     "trading.committed": 16,
@@ -60,6 +63,17 @@ POINTS_REACHED = {
     "storage.before_commit": 15,
     "storage.after_commit": 15,
 }
+# One after the other, before any of them is ready: what a burst has left is sent, that is written, and it is told.
+RECOVERIES = (
+    "trading.submit:1",
+    "trading.submitted:1",
+    "trading.commit.rows:1",
+    "trading.committed:1",
+    "executors.step:1",
+    "ledger.transition.row:1",
+)
+# What the sides of a trade between two markets are for.
+HEDGED = ("arbitrage_executor", "xemm_executor")
 DIES_S = 90
 
 STATES = Statement(
@@ -100,6 +114,7 @@ class Floor:
         self.made: dict[str, str] = {}
         self.stopped: set[str] = set()
         self.resumed = 0
+        self.recoveries_killed = 0
 
     async def prepare(self) -> None:
         async with open_core(self.settings) as core:
@@ -194,7 +209,7 @@ class Floor:
                 assert working <= executor.orders.keys() <= {order.id for order in mine}
             else:
                 assert not working, f"executor {executor.id} is over, an order of it works on"
-                assert exposure_of(mine) == held_by(executor)
+                check_exposure(executor, mine)
 
     async def check_rows(self, database: Database, executors: Sequence[Stored]) -> None:
         """The ledger says what the machines' states say."""
@@ -206,6 +221,20 @@ class Floor:
             assert (row.status in OVER) is not executor.is_active
             assert isinstance(row.detail, ExecutorDetail)
             assert row.detail.config == executor.config
+
+
+def has_traded(executor: Stored) -> bool:
+    return machine_of(executor.type).report(executor.state, {}).filled_amount_quote > 0
+
+
+def check_exposure(executor: Stored, orders: Sequence[Order]) -> None:
+    held = held_by(executor)
+    exposure = exposure_of(orders)
+    if executor.type in HEDGED and not held:
+        # As much was sold in the one market as was bought in the other.
+        assert sum(instrument_of(name).quantity(lots) for name, lots in exposure.items()) == 0
+    else:
+        assert exposure == held, (executor, orders)
 
 
 def exposure_of(orders: Sequence[Order]) -> Counter[str]:
@@ -248,9 +277,12 @@ async def test_executors_outlive_every_kill(floor: Floor) -> None:
     plan = [("load", f"{point}:{times}") for point, times in POINTS_REACHED.items()] + [("load", "")] * RANDOM
     floor.moments.shuffle(plan)
     # One burst dies when it has hardly begun to send, one wherever it is.
-    for mode, point in [*plan, ("burst", f"trading.submit:{BURST // 3}"), ("burst", "")]:
-        await floor.live(mode, point)
+    plan += [("burst", f"trading.submit:{BURST // 3}"), *(("load", point) for point in RECOVERIES), ("burst", "")]
+    for mode, point in plan:
+        said = await floor.live(mode, point)
+        floor.recoveries_killed += "ready" not in said
         await floor.check()
+    assert floor.recoveries_killed >= len(RECOVERIES) - 1
     said = await floor.live("finish")
     # The market alone has brought most to their end.
     assert said["moved"] < said["before"] / 2
@@ -260,6 +292,9 @@ async def test_executors_outlive_every_kill(floor: Floor) -> None:
     assert len(floor.made) > BURST // 4
     assert floor.stopped
     assert floor.resumed > BURST // 4
-    types = {executor.type for executor in executors}
-    assert types >= {"position_executor", "order_executor", "dca_executor", "twap_executor"}
+    ends = Counter((executor.type, executor.state.close_type) for executor in executors if has_traded(executor))
+    assert {type_ for type_, _ in ends} == MODULES.keys()
+    # Not all of them because they were asked to.
+    assert ends["grid_executor", CloseType.TAKE_PROFIT] + ends["grid_executor", CloseType.STOP_LOSS]
+    assert all(ends[type_, CloseType.COMPLETED] for type_ in HEDGED)
     assert all(re.fullmatch(r"[1-9A-HJ-NP-Za-km-z]+", id_) for id_ in floor.made.values())
