@@ -213,8 +213,8 @@ def _grid(draw: _Draw) -> Config | None:
     if drawn is None:
         return None
     market, _, side = drawn
-    # Most of it is where the price would have to go against it, the limit beyond.
-    bottom, top, limit = (-12, 4, -30) if side == "BUY" else (-4, 12, 30)
+    # Wider where the price goes against it, with the limit beyond; past the other end it has gained what it can.
+    bottom, top, limit = (-12, 8, -30) if side == "BUY" else (-8, 12, 30)
     return {
         "type": "grid_executor",
         **_named(market, side),
