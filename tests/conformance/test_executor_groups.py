@@ -120,8 +120,10 @@ async def test_searches_and_sums_equal_the_plain_way(
     ledger: StoredLedger, database: Database, clock: ManualClock, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dice, model = Random(seed), MemoryLedger(clock)
+    # As they are; always merged; walked wherever that can be.
     if seed:
         monkeypatch.setattr(groups, "MOST_INLINE", 5)
+        monkeypatch.setattr(groups, "COST_OF_GROUP", (0, 10_000)[seed - 1])
     await grown(ledger, model, dice, 12)
     for _ in range(25):
         await same(ledger, model, filter_of(dice), dice.choice((1, 2, 7, 50)))
@@ -133,7 +135,9 @@ async def test_searches_and_sums_equal_the_plain_way(
     assert (await verify(database)).faults == []
 
 
-async def test_a_group_that_is_newer_than_all_others_fills_the_page(ledger: StoredLedger, clock: ManualClock) -> None:
+async def test_a_group_that_is_newer_than_all_others_fills_the_page(
+    ledger: StoredLedger, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The even share of a group is less than the page holds of it."""
     model = MemoryLedger(clock)
     for start, pair in ((0, "A-B"), (30, "C-D"), (60, "E-F"), (90, "G-H"), (120, "I-J")):
@@ -142,8 +146,12 @@ async def test_a_group_that_is_newer_than_all_others_fills_the_page(ledger: Stor
             for number in range(start, start + 30)
         ]
         assert await ledger.append(ORG, rows) == await model.append(ORG, rows)
-    for limit in (1, 5, 29, 30, 31, 70, 150):
-        await same(ledger, model, ExecutorFilter(organization=ORG, connectors=frozenset({"c"})), limit)
+    for cost in (0, 16, 10_000):
+        monkeypatch.setattr(groups, "COST_OF_GROUP", cost)
+        for limit in (1, 5, 29, 30, 31, 70, 150):
+            for pairs in (frozenset({"A-B"}), frozenset({"A-B", "E-F"}), frozenset[str]()):
+                query = ExecutorFilter(organization=ORG, connectors=frozenset({"c"}), trading_pairs=pairs)
+                await same(ledger, model, query, limit)
 
 
 async def test_organizations_do_not_see_each_others_groups(ledger: StoredLedger, clock: ManualClock) -> None:
@@ -180,13 +188,14 @@ async def test_the_migration_puts_what_is_there_into_groups(
     await grown(ledger, model, dice, 6)
     await ledger.append(2, [executor(1, account=3)])
     undo = (
+        "DROP INDEX executions_of_executors",
         "DROP INDEX executions_by_group",
         "ALTER TABLE executions DROP COLUMN executor_group",
         "DROP TABLE executor_groups",
-        "DELETE FROM schema_migrations WHERE component = 'ledger' AND number = 2",
+        "DELETE FROM schema_migrations WHERE component = 'ledger' AND number >= 2",
     )
     await database.write(lambda: execute(*undo))
-    assert [each.number for each in await migrate(database, [MIGRATIONS])] == [2]
+    assert [each.number for each in await migrate(database, [MIGRATIONS])] == [2, 3]
     assert (await verify(database)).faults == []
     await same(ledger, model, ExecutorFilter(organization=ORG), 7)
     # What comes after it goes on from there.

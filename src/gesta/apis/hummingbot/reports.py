@@ -47,13 +47,31 @@ class Summary:
         }
 
 
-class _OfType(msgspec.Struct):
-    total: int = 0
-    completed: int = 0
-    running: int = 0
+class _Ended(msgspec.Struct):
+    """Sums of executors that are completed."""
+
+    count: int = 0
+    won: int = 0
     pnl: Decimal = ZERO
-    volume: Decimal = ZERO
+    squares: Decimal = ZERO
+    pct: Decimal = ZERO
     fees: Decimal = ZERO
+    volume: Decimal = ZERO
+
+    def add(self, other: _Ended) -> None:
+        self.count += other.count
+        self.won += other.won
+        self.pnl = EXACT.add(self.pnl, other.pnl)
+        self.squares = EXACT.add(self.squares, other.squares)
+        self.pct = EXACT.add(self.pct, other.pct)
+        self.fees = EXACT.add(self.fees, other.fees)
+        self.volume = EXACT.add(self.volume, other.volume)
+
+
+class _OfType:
+    def __init__(self) -> None:
+        self.total = self.running = 0
+        self.ended = _Ended()
 
 
 class Performance:
@@ -64,8 +82,7 @@ class Performance:
         self._controller_id = controller_id
         self._statuses: Counter[str] = Counter()
         self._types: dict[str, _OfType] = {}
-        self._completed = self._won = 0
-        self._pnl = self._squares = self._pct = self._fees = self._volume = self._open = ZERO
+        self._open = ZERO
 
     def add(self, sums: ExecutorSums) -> None:
         """Executors that are told apart by nothing."""
@@ -74,20 +91,18 @@ class Performance:
         of_type.total += sums.count
         if sums.status not in TERMINAL:
             of_type.running += sums.count
-            return
-        if sums.close_type == HELD:
-            return
-        self._completed += sums.count
-        self._won += sums.won
-        self._pnl = EXACT.add(self._pnl, sums.net_pnl_quote)
-        self._squares = EXACT.add(self._squares, sums.net_pnl_quote_squares)
-        self._pct = EXACT.add(self._pct, sums.net_pnl_pct)
-        self._fees = EXACT.add(self._fees, sums.fees_quote)
-        self._volume = EXACT.add(self._volume, sums.filled_quote)
-        of_type.completed += sums.count
-        of_type.pnl = EXACT.add(of_type.pnl, sums.net_pnl_quote)
-        of_type.volume = EXACT.add(of_type.volume, sums.filled_quote)
-        of_type.fees = EXACT.add(of_type.fees, sums.fees_quote)
+        elif sums.close_type != HELD:
+            of_type.ended.add(
+                _Ended(
+                    count=sums.count,
+                    won=sums.won,
+                    pnl=sums.net_pnl_quote,
+                    squares=sums.net_pnl_quote_squares,
+                    pct=sums.net_pnl_pct,
+                    fees=sums.fees_quote,
+                    volume=sums.filled_quote,
+                )
+            )
 
     def add_open(self, detail: ExecutorDetail) -> None:
         """An active executor, as it stands now."""
@@ -96,42 +111,45 @@ class Performance:
     def printed(self, *, held_pnl_quote: Decimal = ZERO, active_positions: int = 0) -> dict[str, Any]:
         """`held_pnl_quote`: what the held positions are worth now above what they cost, less their fees."""
         unrealized = self._open + held_pnl_quote
-        count = self._completed
+        all_ended = _Ended()
+        for of_type in self._types.values():
+            all_ended.add(of_type.ended)
+        count = all_ended.count
         return {
             "controller_id": self._controller_id,
             "total_executors": self._statuses.total(),
             "by_status": dict(self._statuses),
-            "pnl_total_quote": double(self._pnl),
+            "pnl_total_quote": double(all_ended.pnl),
             "unrealized_pnl_quote": double(unrealized),
-            "global_pnl_quote": double(self._pnl + unrealized),
-            "pnl_pct_avg": double(self._pct / count) if count else 0.0,
-            "fees_total_quote": double(self._fees),
-            "volume_total_quote": double(self._volume),
-            "win_rate": self._won / count if count else 0.0,
-            "sharpe_ratio": self._sharpe(),
+            "global_pnl_quote": double(all_ended.pnl + unrealized),
+            "pnl_pct_avg": double(all_ended.pct / count) if count else 0.0,
+            "fees_total_quote": double(all_ended.fees),
+            "volume_total_quote": double(all_ended.volume),
+            "win_rate": all_ended.won / count if count else 0.0,
+            "sharpe_ratio": _sharpe(all_ended),
             "by_type": [
                 {
                     "executor_type": name,
                     "total": each.total,
-                    "completed": each.completed,
+                    "completed": each.ended.count,
                     "running": each.running,
-                    "pnl_quote": double(each.pnl),
-                    "volume_quote": double(each.volume),
-                    "fees_quote": double(each.fees),
+                    "pnl_quote": double(each.ended.pnl),
+                    "volume_quote": double(each.ended.volume),
+                    "fees_quote": double(each.ended.fees),
                 }
                 for name, each in sorted(self._types.items())
             ],
             "active_positions": active_positions,
         }
 
-    def _sharpe(self) -> float | None:
-        """Mean over sample deviation, not annualised; None for fewer than two, or where all are equal."""
-        count = self._completed
-        if count < 2:
-            return None
-        # Times count · (count − 1): exactly 0 where all are equal.
-        spread = EXACT.subtract(EXACT.multiply(self._squares, count), EXACT.multiply(self._pnl, self._pnl))
-        if not spread:
-            return None
-        variance = spread / count / (count - 1)
-        return round(double(self._pnl / count / variance.sqrt()), 4)
+
+def _sharpe(ended: _Ended) -> float | None:
+    """Mean over sample deviation, not annualised; None for fewer than two, or where all are equal."""
+    if ended.count < 2:
+        return None
+    # Times count · (count − 1): exactly 0 where all are equal.
+    spread = EXACT.subtract(EXACT.multiply(ended.squares, ended.count), EXACT.multiply(ended.pnl, ended.pnl))
+    if not spread:
+        return None
+    variance = spread / ended.count / (ended.count - 1)
+    return round(double(ended.pnl / ended.count / variance.sqrt()), 4)

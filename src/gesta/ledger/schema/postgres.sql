@@ -110,6 +110,7 @@ CREATE INDEX executions_by_account ON executions USING btree (account, created_a
 CREATE INDEX executions_by_group ON executions USING btree (executor_group, created_at, rid) WHERE (executor_group IS NOT NULL);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
+CREATE INDEX executions_of_executors ON executions USING btree (organization, created_at, rid, executor_group) WHERE (executor_group IS NOT NULL);
 CREATE TABLE executor_groups (
   id bigint NOT NULL,
   organization bigint NOT NULL,

@@ -98,6 +98,8 @@ CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell
 CREATE INDEX executions_by_group ON executions (executor_group, created_at, rid) WHERE executor_group IS NOT NULL;
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
+CREATE INDEX executions_of_executors ON executions (organization, created_at, rid, executor_group)
+WHERE executor_group IS NOT NULL;
 CREATE TABLE executor_groups (
   id INTEGER NOT NULL PRIMARY KEY,
   organization INTEGER NOT NULL,

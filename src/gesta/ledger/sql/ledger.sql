@@ -59,6 +59,24 @@ ON CONFLICT (id) DO UPDATE SET n = excluded.n, won = excluded.won, pnl = exclude
 -- name: group.drop_empty
 DELETE FROM executor_groups WHERE id = $1
 
+-- name: group.walk
+-- The keys of these groups ($4) among the newest $5 executors below ($2, $3), from the index alone.
+SELECT created_at, rid FROM (
+  SELECT created_at, rid, executor_group FROM executions
+  WHERE organization = $1 AND executor_group IS NOT NULL AND (created_at, rid) < ($2, $3)
+  ORDER BY created_at DESC, rid DESC LIMIT $5) walked
+WHERE @ints(executor_group, $4) ORDER BY created_at DESC, rid DESC LIMIT $6
+
+-- name: group.walked
+-- How many executors a walk has looked at.
+SELECT count(*) FROM (
+  SELECT 1 FROM executions WHERE organization = $1 AND executor_group IS NOT NULL AND (created_at, rid) < ($2, $3)
+  LIMIT $4) walked
+
+-- name: group.executors
+-- How many executors a scope has.
+SELECT n FROM tallies WHERE scope = $1 AND level = 99 AND cell = $2
+
 -- name: group.places
 -- The newest $4 keys below ($2, $3) of each of these groups, from the index alone.
 -- sqlite:
