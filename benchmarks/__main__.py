@@ -10,7 +10,19 @@ from pathlib import Path
 
 from benchmarks.harness import console, run
 
-NAMES = ("ingest", "lists", "http", "feed", "startup", "trading", "stream", "paper", "replay", "executors")
+NAMES = (
+    "ingest",
+    "lists",
+    "http",
+    "feed",
+    "startup",
+    "trading",
+    "stream",
+    "paper",
+    "replay",
+    "executors",
+    "executor_reads",
+)
 
 
 @dataclass(frozen=True)
