@@ -15,14 +15,15 @@ from typing import Any, NamedTuple
 import msgspec
 
 from gesta.kernel.json import encode_json
+from gesta.ledger import walk
 from gesta.ledger.codes import KIND_CODE, STATUS_CODE, STATUSES, every_of_kind
 from gesta.ledger.daily import EXACT, ZERO, plain
 from gesta.ledger.lifecycle import TERMINAL
-from gesta.ledger.query import Cursor, ExecutorFilter, ExecutorSums, Page
+from gesta.ledger.query import Cursor, ExecutorFilter, ExecutorSums, Filter, Page
 from gesta.ledger.records import Execution, ExecutorDetail, Kind, Status
 from gesta.ledger.rows import execution_of, key_of
 from gesta.ledger.statements import GROUP_COLUMNS, SQL
-from gesta.ledger.tree import END, Key
+from gesta.ledger.tree import END, FIRST, Key
 from gesta.storage.program import Fetch, Many, Program, Row, Statement, postgres_text, sqlite_text
 
 # A group's id is its organization and its number.
@@ -197,9 +198,13 @@ def told(found: Iterable[tuple[Facets, Sums]]) -> Iterable[ExecutorSums]:
 
 def page(query: ExecutorFilter, after: Cursor | None, limit: int, most: int | None) -> Program[Page]:
     """The newest `limit` executors after a cursor, and the exact total. Raises TooMany for more than `most` groups."""
+    high = END if after is None else (after.created_at_us, after.row)
+    if not (query.executor_types or query.connectors or query.trading_pairs or query.controllers) and (
+        len(query.accounts) < 2
+    ):
+        return (yield from _counted(query, high, limit))
     groups = yield from _matching(query, "g.id, g.n", most)
     total = sum(count for _, count in groups)
-    high = END if after is None else (after.created_at_us, after.row)
     ids = [id_ for id_, _ in groups]
     keys = yield from _walk(query.organization, ids, total, high, limit + 1)
     if keys is None:
@@ -208,12 +213,30 @@ def page(query: ExecutorFilter, after: Cursor | None, limit: int, most: int | No
     rows: list[Row] = []
     if chosen:
         rows = yield Fetch(SQL["execution.listed"], (encode_json([rid for _, rid in chosen]).decode(),))
-    more = len(keys) > limit
+    return _page(rows, chosen, total, len(keys) > limit)
+
+
+def _counted(query: ExecutorFilter, high: Key, limit: int) -> Program[Page]:
+    """What the counter tree knows by itself needs no groups."""
+    plan = yield from walk.plan(
+        Filter(
+            organization=query.organization,
+            account=min(query.accounts, default=None),
+            kinds=frozenset({Kind.EXECUTOR}),
+            statuses=query.statuses,
+        )
+    )
+    rows = yield from walk.first(plan, FIRST, high, limit=limit + 1, newest_first=True)
+    chosen = rows[:limit]
+    return _page(chosen, [(row[9], row[0]) for row in chosen], plan.total, len(rows) > limit)
+
+
+def _page(rows: Sequence[Row], keys: Sequence[Key], total: int, more: bool) -> Page:
     return Page(
         rows=[execution_of(row) for row in rows],
         total=total,
         has_more=more,
-        next=Cursor(*chosen[-1]) if more and chosen else None,
+        next=Cursor(*keys[-1]) if more and keys else None,
     )
 
 
@@ -261,8 +284,10 @@ def _places(groups: Sequence[int], high: Key, each: int) -> Program[list[Row]]:
 
 
 def _matching(query: ExecutorFilter, columns: str, most: int | None = None) -> Program[list[Row]]:
-    parameters: list[Any] = [query.organization]
-    conditions = ["organization = $1"]
+    first = query.organization << NUMBER_BITS
+    # Without a controller all groups are looked at, in the order in which they lie.
+    parameters: list[Any] = [query.organization] if query.controllers else [first, first | NUMBER_MASK]
+    conditions = ["organization = $1"] if query.controllers else ["id > $1 AND id <= $2"]
 
     def among(kind: str, column: str, values: Iterable[Any]) -> None:
         listed = sorted(values)
