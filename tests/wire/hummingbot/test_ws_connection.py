@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -237,27 +238,28 @@ async def test_a_reader_that_takes_nothing(
     monkeypatch.setattr(ws_stream, "CHECK_S", 0.005)
     monkeypatch.setattr(ws_stream, "STALLED_S", 0.01)
     monkeypatch.setattr(ws_session, "CLOSE_S", 0.01)
-    await world.post(seed | {"config": {"text": "x" * 60_000}})
+    # Twelve megabytes are more than sockets hold.
+    ids = [f"large-{number}" for number in range(20)]
+    for executor_id in ids:
+        await world.post(seed | {"executor_id": executor_id, "config": {str(n): "x" * 60_000 for n in range(10)}})
     async with opened(address, ADMIN) as other:
         await other.subscribe("executor_summary")
-        host, port = address.split(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
-        key = base64.b64encode(b"0123456789abcdef").decode()
-        writer.write(
-            f"GET /ws/executors?token={token_of(*ADMIN)} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        await reader.readuntil(b"\r\n\r\n")
-        assert len(world.app.state.stream._sessions) == 2
-        message = b'{"action":"subscribe","type":"executor_detail","executor_id":"abc123..."}'
-        frame = bytes([0x81, 0x80 | len(message)]) + bytes(4) + message
-        async with asyncio.timeout(PATIENCE_S):
-            # The same one anew, again and again, each answered with 60 kB that nobody reads.
-            while len(world.app.state.stream._sessions) == 2:
-                writer.write(frame)
-                await asyncio.sleep(0)
+        host, _, port = address.partition(":")
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(deaf, (host, int(port)))
+            async with connect(
+                f"ws://{address}/ws/executors?token={token_of(*ADMIN)}", sock=deaf, max_queue=1, compression=None
+            ) as silent:
+                for executor_id in ids:
+                    await Peer(silent).say(action="subscribe", type="executor_detail", executor_id=executor_id)
+                stream = world.app.state.stream
+                async with asyncio.timeout(PATIENCE_S):
+                    while len(stream._sessions) == 2:
+                        assert (await other.ask(action="ping"))["type"] == "pong"
+                silent.transport.abort()
         assert (await other.ask(action="ping"))["type"] == "pong"
-        writer.transport.abort()
 
 
 # -- outages and defects
@@ -279,6 +281,30 @@ async def test_an_outage_is_waited_out(world: World, seed: Any, peer: Peer, monk
     await peer.subscribe("executor_summary")
     assert (await peer.data("executor_summary"))["total_active"] == 0
     assert failures > 3
+
+
+async def test_what_takes_long_to_read_holds_up_no_answer(
+    world: World, seed: Any, peer: Peer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    views = world.app.state.stream.changes._views
+    see, may, begun = views.see, asyncio.Event(), asyncio.Event()
+
+    async def slow(caller: Any, what: Any) -> Any:
+        begun.set()
+        await may.wait()
+        return await see(caller, what)
+
+    monkeypatch.setattr(views, "see", slow)
+    for executor_id in ("abc123...", "another"):
+        await peer.subscribe("executor_detail", executor_id=executor_id)
+    await begun.wait()
+    assert await peer.quiet() == []
+    # What is ended meanwhile is not told.
+    await peer.ask(action="unsubscribe", subscription_id="executor_detail_abc123...")
+    may.set()
+    frame = await peer.hear()
+    assert (frame["subscription_id"], frame["data"]) == ("executor_detail_another", None)
+    assert await peer.quiet() == []
 
 
 async def test_a_defect_ends_one_subscription(world: World, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@
 
 Messages are answered in order. Everything that is written goes through one task: answers first, then the subscriptions
 whose turn it is, each read when its turn comes and not before. So a reader that is slow holds up nobody but itself, and
-what waits for it is a list of names.
+what waits for it is one frame and a list of names.
 """
 
 from __future__ import annotations
@@ -62,6 +62,8 @@ class Session:
         self._subscriptions: dict[str, Subscription] = {}
         self._due: dict[Subscription, None] = {}
         self._replies: deque[str] = deque()
+        self._looking: asyncio.Task[None] | None = None
+        self._ready: tuple[Subscription, str] | None = None
         self._violations = 0
         self._heartbeat: asyncio.TimerHandle | None = None
         self._beats = False
@@ -113,6 +115,9 @@ class Session:
         """End every subscription and the heartbeat; called again, nothing happens."""
         for subscription in list(self._subscriptions.values()):
             self._drop(subscription)
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat = None
@@ -143,10 +148,15 @@ class Session:
             elif self._beats:
                 self._beats = False
                 text = encode_json({"type": "heartbeat", "timestamp": self._now_s()}).decode()
-            elif self._due:
+            elif self._ready is not None:
+                (subscription, frame), self._ready = self._ready, None
+                # It may have been ended while its frame was made.
+                text = None if subscription.source is None else frame
+            elif self._due and self._looking is None:
                 subscription = next(iter(self._due))
                 del self._due[subscription]
-                text = await self._frame_of(subscription)
+                self._looking = asyncio.create_task(self._look(subscription), name="executors frame")
+                continue
             else:
                 self._idle = self._loop.create_future()
                 await self._idle
@@ -155,6 +165,14 @@ class Session:
                 self._writing_since_s = self._loop.time()
                 await self._websocket.send_text(text)
                 self._writing_since_s = None
+
+    async def _look(self, subscription: Subscription) -> None:
+        """Beside the writing: what takes long to read holds up no answer. One at a time, and one that waits."""
+        frame = await self._frame_of(subscription)
+        self._looking = None
+        if frame is not None:
+            self._ready = subscription, frame
+        self._wake()
 
     async def _frame_of(self, subscription: Subscription) -> str | None:
         try:

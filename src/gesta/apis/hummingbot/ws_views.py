@@ -16,11 +16,11 @@ from gesta.apis.hummingbot.timelines import Logs, following, newest
 from gesta.apis.hummingbot.ws_frames import Topic, What
 from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.ledger.lifecycle import ACTIVE, TERMINAL
-from gesta.ledger.records import Execution, Kind
+from gesta.ledger.query import ExecutorFilter
+from gesta.ledger.records import Execution
 
 Finder = Callable[[Principal, str], Awaitable[Execution]]
 
-EXECUTORS = frozenset({Kind.EXECUTOR})
 _encoder = msgspec.json.Encoder(decimal_format="number")
 NO_LOGS = Logs(entries=[], total_count=0, last_seq=0)
 
@@ -74,8 +74,8 @@ class Views:
     async def _has_active(self, principal: Principal, search: Search) -> bool:
         if search.statuses and not search.statuses & ACTIVE:
             return False
-        reading = self._services.reading
-        return bool(await reading.count(principal, reading.filter(principal, kinds=EXECUTORS, statuses=ACTIVE)))
+        query = ExecutorFilter(organization=principal.organization.id, statuses=ACTIVE)
+        return bool((await self._services.reading.executors(principal, query, after=None, limit=1)).rows)
 
     async def _detail(self, principal: Principal, executor_id: str) -> Seen:
         try:
