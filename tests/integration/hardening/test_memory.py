@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 from websockets.sync.client import ClientConnection, connect
 
+from gesta.apis.hummingbot import ws_session
 from gesta.app.build import open_core
 from gesta.app.settings import load_settings
 from gesta.ledger.verify import Report, verify
@@ -231,6 +232,37 @@ def test_websocket_frames_too_large_too_deep_and_halved(process: Process, path: 
         peer.socket.sendall(Frame(Opcode.TEXT, b'{"action":"ping"}').serialize(mask=True)[:cut])
         with suppress(OSError):
             peer.socket.shutdown(socket.SHUT_RDWR)
+    assert process.head()
+    assert process.rss_mib() - before_mib < MOST_GROWTH_MIB
+
+
+def test_messages_to_the_executors_websocket(process: Process) -> None:
+    """Too large, too deep, cut, and subscriptions of every kind opened and ended over and over."""
+    before_mib = process.rss_mib()
+    url, headers = f"ws://127.0.0.1:{process.port}/ws/executors", process.house.credentials["basic"].headers
+    for _ in range(5):
+        with connect(url, additional_headers=headers, max_size=None) as peer:
+            assert closing_code(peer, [Frame(Opcode.TEXT, b"x" * BIG)]) in (1009, None)
+    for cut in (1, 2, 5, 20):
+        peer = connect(url, additional_headers=headers)
+        peer.socket.sendall(Frame(Opcode.TEXT, b'{"action":"ping"}').serialize(mask=True)[:cut])
+        with suppress(OSError):
+            peer.socket.shutdown(socket.SHUT_RDWR)
+    with connect(url, additional_headers=headers, max_size=None) as peer:
+        assert json.loads(peer.recv(timeout=10))["type"] == "connected"
+        for frame in DEEP_FRAMES:
+            if len(frame) > ws_session.MAX_MESSAGE_BYTES:
+                continue
+            peer.send(frame)
+            assert json.loads(peer.recv(timeout=10))["type"] == "error", frame[:50]
+        for number in range(200):
+            for topic in ("executors", "executor_summary", "performance", "executor_detail", "executor_logs"):
+                peer.send(json.dumps({"action": "subscribe", "type": topic, "executor_id": str(number)}))
+            peer.send(json.dumps({"action": "unsubscribe", "subscription_id": f"executor_detail_{number}"}))
+            peer.send(json.dumps({"action": "unsubscribe", "subscription_id": f"executor_logs_{number}"}))
+            peer.send('{"action":"ping"}')
+            while (said := json.loads(peer.recv(timeout=10)))["type"] != "pong":
+                assert said["type"] != "error"
     assert process.head()
     assert process.rss_mib() - before_mib < MOST_GROWTH_MIB
 
