@@ -411,3 +411,15 @@ async def test_what_is_posted_is_pushed(world: World, seed: Any, peer: Peer) -> 
     await world.post(seed)
     rows = await peer.data("executors")
     assert [row["executor_id"] for row in rows] == ["abc123..."]
+
+
+async def test_what_is_written_to_a_real_database_is_pushed(stored_world: World, seed: Any) -> None:
+    async with served(stored_world.app) as address, opened(address, ADMIN) as peer:
+        await peer.subscribe("executor_detail", executor_id="abc123...")
+        assert await peer.data("executor_detail") is None
+        await stored_world.post(seed)
+        assert (await peer.data("executor_detail"))["executor_id"] == "abc123..."
+        await peer.subscribe("executor_logs", executor_id="abc123...")
+        await peer.data("executor_logs")
+        await notes(stored_world, "one", "two")
+        assert [entry["message"] for entry in await peer.data("executor_logs")] == ["one", "two"]
