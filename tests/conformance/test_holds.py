@@ -10,7 +10,9 @@ import msgspec
 import pytest
 
 from gesta.access.model import AccountType, Scope
-from gesta.kernel.errors import Forbidden, NotFound
+from gesta.executors.runner import Runner
+from gesta.kernel.errors import Forbidden, InvalidInput, NotFound
+from gesta.ledger.records import FillDetail, Side
 from gesta.trading.market import Quote
 from tests.conformance.test_executors import PAIR, Bench, bench, start
 
@@ -99,3 +101,44 @@ async def test_who_may_not_see_a_hold_does_not(bench: Bench) -> None:
     with pytest.raises(Forbidden):
         await positions.clear(reader, "binance", PAIR, **where)
     assert len(await positions.every(reader)) == 1
+
+
+GRID = {
+    "type": "grid_executor",
+    "start_price": "59000",
+    "end_price": "61000",
+    "limit_price": "58500",
+    "total_amount_quote": "60000",
+    "min_spread_between_orders": "0.01",
+    "max_open_orders": 3,
+    "triple_barrier_config": {"take_profit": "0.002", "open_order_type": "LIMIT"},
+}
+
+
+@pytest.mark.parametrize("config", [{}, GRID], ids=["position", "grid"])
+async def test_what_a_failed_executor_leaves_is_counted_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, config: dict[str, Any]
+) -> None:
+    """The executor's profit and what its hold adds to it are what its fills are worth, at any price."""
+    await bench.quote("60000")
+    made = await bench.create(**config)
+    for price in ("59900", "59400", "59950"):
+        await bench.quote(price)
+    monkeypatch.setattr(Runner, "_order_of", _refuse)
+    for _ in range(40):
+        await bench.quote("58000")
+    detail = await bench.detail(made.id)
+    assert detail.close_type == "FAILED"
+    for price in ("58000", "57000", "62000"):
+        await bench.quote(price)
+        (held,) = await bench.executors.positions.every(bench.principal)
+        worth = Decimal(0)
+        for fill in await bench.fills():
+            assert isinstance(fill.detail, FillDetail)
+            signed = fill.detail.quantity if fill.detail.side is Side.BUY else -fill.detail.quantity
+            worth += signed * (Decimal(price) + Decimal("0.005") - fill.detail.price)
+        assert round(detail.net_pnl_quote + held.open_pnl_quote - worth, 12) == 0
+
+
+def _refuse(*_: object) -> None:
+    raise InvalidInput("The venue takes nothing.")

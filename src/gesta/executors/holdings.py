@@ -14,7 +14,7 @@ from gesta.desk.market.face import Market
 from gesta.desk.trading.batch import Batch
 from gesta.desk.trading.engine import Engine
 from gesta.executors import legs
-from gesta.executors.holds import Hold, HoldKey
+from gesta.executors.holds import ZERO, Hold, HoldKey
 from gesta.executors.journal import SQL
 from gesta.executors.machines.common import is_perpetual
 from gesta.executors.machines.face import Leg, Tracked
@@ -56,17 +56,24 @@ class Holdings:
         of_legs: Iterable[Leg],
         held: Iterable[Tracked],
         at_us: int,
+        counted_quote: Decimal = ZERO,
     ) -> None:
-        """An executor has ended and left `held`: into the batch that says so."""
+        """An executor has ended and left `held`: into the batch that says so. `counted_quote` is the profit of these
+        orders, marked at its end, if the executor reports it as its own."""
         left: defaultdict[int, list[Tracked]] = defaultdict(list)
         for order in held:
             if order.executed_base:
                 left[order.leg].append(order)
+        if counted_quote:
+            # What they have realised among themselves stays the executor's.
+            counted_quote -= sum((Hold().ended("", orders, at_us=0).realized_quote for orders in left.values()), ZERO)
         for number, leg in enumerate(of_legs):
             if number not in left:
                 continue
             key = HoldKey(batch.organization, account, leg.connector_name, leg.trading_pair, controller)
-            hold = (self.get(key) or Hold()).ended(executor_id, left[number], at_us=at_us)
+            hold = (self.get(key) or Hold()).ended(executor_id, left[number], at_us=at_us, counted_quote=counted_quote)
+            # Once, however many markets it was in: sums over holds are what it is for.
+            counted_quote = ZERO
             self._of[key.organization][key] = hold
             batch.also["hold", key] = (SQL["hold.put"], (*msgspec.structs.astuple(key), _encoder.encode(hold)))
 
@@ -82,6 +89,14 @@ class HeldPosition(msgspec.Struct, frozen=True, kw_only=True):
     account_name: str
     hold: Hold
     unrealized: Decimal | None
+
+    @property
+    def open_pnl_quote(self) -> Decimal:
+        """What it adds to what the executors report: its worth above cost and fees, less what one of them has counted
+        already. Without a market that it is worth anything is not known."""
+        if self.unrealized is None and self.hold.counted_quote:
+            return ZERO
+        return (self.unrealized or ZERO) - self.hold.fees_quote - self.hold.counted_quote
 
 
 class Positions:

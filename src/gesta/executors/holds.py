@@ -28,7 +28,8 @@ class HoldKey(msgspec.Struct, frozen=True, order=True):
 
 class Hold(msgspec.Struct, frozen=True, kw_only=True):
     """Amounts in base, money in quote. After each addition one of the two sides is empty. `fees_quote` are all fees of
-    what was added and stand beside the realised profit, they are not taken off it."""
+    what was added and stand beside the realised profit, they are not taken off it. `counted_quote`: what open amounts
+    were worth above their cost and fees when an executor ended that reports it, too, as its own profit."""
 
     buy_base: Decimal = ZERO
     buy_quote: Decimal = ZERO
@@ -36,6 +37,7 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
     sell_quote: Decimal = ZERO
     realized_quote: Decimal = ZERO
     fees_quote: Decimal = ZERO
+    counted_quote: Decimal = ZERO
     executor_count: int = 0
     executor_ids: tuple[str, ...] = ()
     updated_at_us: int = 0
@@ -77,14 +79,15 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True):
             grown = msgspec.structs.replace(self, sell_base=self.sell_base + base, sell_quote=self.sell_quote + quote)
         return _settled(msgspec.structs.replace(grown, fees_quote=self.fees_quote + fees))
 
-    def ended(self, executor_id: str, orders: Iterable[Tracked], *, at_us: int) -> Hold:
-        """The hold after an executor has ended and left these orders' fills."""
+    def ended(self, executor_id: str, orders: Iterable[Tracked], *, at_us: int, counted_quote: Decimal = ZERO) -> Hold:
+        """The hold after an executor has ended and left these orders' fills; `counted_quote` of them is counted."""
         hold = self
         for order in orders:
             fees = order.fees_quote + order.fees_base * order.average
             hold = hold.filled(order.side, order.executed_base, order.executed_quote, fees)
         return msgspec.structs.replace(
             hold,
+            counted_quote=self.counted_quote + counted_quote,
             executor_count=self.executor_count + 1,
             executor_ids=(*self.executor_ids, executor_id)[-MOST_NAMED:],
             updated_at_us=at_us,

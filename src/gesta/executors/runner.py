@@ -122,6 +122,9 @@ class Runner:
         self.holdings = Holdings()
         self.snapshots = Snapshots(engine=engine, find=self._live.get, prices=self.prices, interval_s=snapshot_s)
         self.numbers = 0
+        # What the venue says of ended orders before the executors are loaded.
+        self._early: list[Order] | None = []
+        engine.books.follower = self._on_order
         self._unlisten: Callable[[], None] | None = None
         self._ticker: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
@@ -134,9 +137,13 @@ class Runner:
         self.numbers = loaded.newest
         self.holdings.load(await self._database.read(holdings.stored))
         marks.load(self._watching, await self._database.read(marks.stored))
-        self._engine.books.follower = self._on_order
         for stored in loaded.executors:
             await self._resume(stored)
+        early, self._early = self._early or [], None
+        followed = {id_ for stored in loaded.executors for id_ in stored.orders} if early else set()
+        for order in early:
+            if order.id not in followed:
+                self._on_order(order)
         self._watching.prune_marks()
         self._journal_marks()
         self._unlisten = self._market.listen(self._on_market)
@@ -260,10 +267,37 @@ class Runner:
     def _on_order(self, order: Order) -> None:
         """What the venue said of an order of an executor, within the batch that holds it."""
         live = self._live.get(self._by_order.get(order.id, ""))
-        if live is None:
+        if live is not None:
+            self._told(live, order, live.orders[order.id])
+            self._look(live)
+        elif order.filled and order.state in TERMINAL and (tag := _tag_of(order)) is not None:
+            if self._early is None:
+                self._filled_late(order, tag)
+            else:
+                self._early.append(order)
+
+    def _filled_late(self, order: Order, tag: int) -> None:
+        """A fill of an order that had ended and was followed no more: its executor counts it, or, where that is over,
+        its record says that nobody does."""
+        live = self._live.get(key_of(order.organization, order.parent_id or ""))
+        if live is not None:
+            leg = next(leg for leg, each in enumerate(live.instruments) if each.name == order.instrument)
+            kind = OrderKind.MARKET if order.limit_ticks is None else OrderKind.LIMIT
+            self._told(live, order, Followed(tag, leg, kind))
+            self._look(live)
             return
-        self._told(live, order, live.orders[order.id])
-        self._look(live)
+        filled = self._market.instrument(order.instrument).quantity(order.filled)
+        log.error("executors.filled_late", executor=order.parent_id, order_id=order.id)
+        said = NewEvent(
+            type="executor.filled_late",
+            level=Severity.ERROR,
+            title="Filled late",
+            message=f"Order {tag} was filled ({filled} {order.instrument}) after the executor had ended. "
+            "The account's position has it; no position hold does.",
+            at_us=self._engine.clock.now_us(),
+        )
+        batch = self._engine.open_batch(order.organization)
+        batch.restated.append(Restated(order.parent_id or "", order.account, Transition(event=said)))
 
     def _told(self, live: Live, order: Order, followed: Followed) -> None:
         if order.state in TERMINAL:
@@ -385,7 +419,11 @@ class Runner:
     def _hold(self, live: Live, report: Report, at_us: int) -> None:
         """What it leaves open, counted with the end of it or not at all."""
         stored, batch = live.stored, self._engine.open_batch(live.stored.organization)
-        self.holdings.end(batch, stored.id, stored.account, live.controller, _legs_of(stored), report.held, at_us)
+        counted = report.net_pnl_quote - report.own_pnl_quote
+        if report.close_type is CloseType.POSITION_HOLD:
+            counted = Decimal(0)  # such an executor is not over, and its profit is in no report
+        of_legs, controller = _legs_of(stored), live.controller
+        self.holdings.end(batch, stored.id, stored.account, controller, of_legs, report.held, at_us, counted)
 
     def _broke(self, live: Live, event: Event, error: Exception) -> None:
         """It is not woken again before the next start; its record says so, and its orders are as they are."""
@@ -490,6 +528,15 @@ def order_id_of(organization: int, executor_id: str, tag: int) -> str:
     """A function of the executor and its step, so that an order that is sent again is the same order. An id that two
     organizations chose is two executors."""
     return fill_id(f"executor:{organization}:{executor_id}:{tag}")
+
+
+def _tag_of(order: Order) -> int | None:
+    """The step that the order is of; None for an order that no executor has placed."""
+    last = order.name.rpartition(" ")[2]
+    tag = int(last) if last.isdecimal() else 0
+    if order.parent_id is None or order.id != order_id_of(order.organization, order.parent_id, tag):
+        return None
+    return tag
 
 
 def key_of(organization: int, executor_id: str) -> str:

@@ -360,7 +360,8 @@ def test_an_early_stop_that_keeps_holds_the_openings_and_closes_nothing() -> Non
     desk.stop(keep_position=True)
     assert ended(desk) == (TERMINATED, CloseType.POSITION_HOLD)
     assert [order.tag for order in desk.report.held] == sorted(filled, key=lambda tag: desk.orders[tag].price or 0)
-    assert desk.report.filled_amount_quote == 0
+    assert desk.report.filled_amount_quote == sum(order.executed_quote for order in desk.report.held) > 0
+    assert desk.report.net_pnl_quote == 0
 
 
 def test_a_hold_has_the_openings_of_levels_whose_closing_was_live() -> None:

@@ -79,7 +79,9 @@ def test_same_orders_and_same_result_with_room_for_every_level(name: str) -> Non
         expected["close_type"],
     )
     assert len(report.held) == expected["held_orders"]
-    assert report.filled_amount_quote == Decimal(expected["filled_amount_quote"])
+    # What is held was traded: Hummingbot reports nothing of it.
+    held_quote = sum((order.executed_quote for order in report.held), Decimal(0))
+    assert report.filled_amount_quote - held_quote == Decimal(expected["filled_amount_quote"])
     twice = Decimal(0) if report.held else open_fees
     net_pnl = report.net_pnl_quote - twice
     assert abs(net_pnl - Decimal(expected["net_pnl_quote"])) < Decimal("1e-14")

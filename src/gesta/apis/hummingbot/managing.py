@@ -154,7 +154,7 @@ class Managing:
         held, positions = Decimal(0), 0
         if self._services.executors is not None:
             for position in await self._services.executors.positions.every(principal, controller=controller_id):
-                held += (position.unrealized or Decimal(0)) - position.hold.fees_quote
+                held += position.open_pnl_quote
                 positions += position.hold.net_base != 0
         return report.printed(held_pnl_quote=held, active_positions=positions)
 

@@ -245,7 +245,8 @@ class Watches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """How the executor stands at given prices."""
+    """How the executor stands at given prices. `held`: the orders that it leaves to the position hold; `own_pnl_quote`
+    is what of its PnL has come of none of them."""
 
     status: RunnableStatus
     close_type: CloseType | None
@@ -258,6 +259,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     close_at_us: int | None
     custom_info: dict[str, Any]
     held: tuple[Tracked, ...] = ()
+    own_pnl_quote: Decimal = Decimal(0)
 
 
 S = TypeVar("S")

@@ -25,9 +25,9 @@ def report(state: State, price: Price | None) -> Report:
     fees = open_position.fees_quote + realized.fees_quote
     filled = abs(open_position.size_quote) + realized.buy_quote + realized.sell_quote
     if state.close_type is CloseType.POSITION_HOLD:
-        # What is held is counted where it is held.
+        # What is held is worth something where it is held; that it was traded is true of the grid.
         realized = state.realized
-        pnl, fees, filled = realized.pnl_quote, realized.fees_quote, realized.buy_quote + realized.sell_quote
+        pnl, fees = realized.pnl_quote, realized.fees_quote
     held = state.open_orders if ended else ()
     return Report(
         status=state.status,
@@ -41,6 +41,7 @@ def report(state: State, price: Price | None) -> Report:
         close_at_us=state.close_at_us,
         custom_info=_custom_info(state, open_position, realized, held, mid),
         held=held,
+        own_pnl_quote=state.realized.pnl_quote,
     )
 
 
