@@ -197,8 +197,10 @@ def test_hummingbot_lists_paper_connectors_and_what_goes_on_there(demo: Demo) ->
     while len(executors(demo)) < 4:
         assert time.monotonic() < deadline_s, "no executor was added"
         time.sleep(0.5)
-    summary = hummingbot(demo, "GET", "/executors/summary").json()
-    assert 1 <= summary["total_active"] <= 5
+    while not (active := hummingbot(demo, "GET", "/executors/summary").json()["total_active"]):
+        assert time.monotonic() < deadline_s, "nothing goes on"
+        time.sleep(0.5)
+    assert active <= 5
     for row in executors(demo).values():
         assert (row["account_name"], row["controller_id"]) == ("master_account", "demo")
         assert row["close_type"] not in {"INSUFFICIENT_BALANCE", "FAILED"}
@@ -216,8 +218,8 @@ def test_executors_go_on_after_a_kill_and_none_is_doubled(tmp_path: Path) -> Non
         assert sum(row["is_active"] for row in after.values()) <= 5
         begun = {key: row["created_at"] for key, row in after.items()}
         assert all(begun[key] == row["created_at"] for key, row in before.items())
-        # A start sees to three at once: what it adds stands for what had ended.
-        assert len(after) - len(before) <= sum(not after[key]["is_active"] for key in before) + 1
+        # A start sees to three: what it adds stands for what had ended, and a turn before and after it may add one.
+        assert len(after) - len(before) <= sum(not after[key]["is_active"] for key in before) + 2
         assert second.stop()[0] == 0
     command = [GESTA, "verify", "--database", tmp_path / "data" / "gesta.sqlite3"]
     verified = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)

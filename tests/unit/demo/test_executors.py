@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gesta.app.demo.executors import (
+    FEW,
     MOST,
     PATIENCE_US,
     PERPETUAL,
+    SELDOM,
     SPOT,
     STOCK,
     TURN_US,
@@ -55,6 +57,10 @@ def look(*alive: Alive, markets: tuple[Market, ...] = EVERYWHERE) -> Look:
     return Look(now_us=NOW_US, markets=markets, alive=alive)
 
 
+# As many as let one of any type be started.
+SOME = tuple(Alive(id=str(number), type="other", since_us=NOW_US) for number in range(FEW))
+
+
 def started(seed: int, turn: int, seen: Look, **more: int | bool) -> dict[str, object]:
     """The config of the one start."""
     (request,) = decide(seed, turn, seen, **more)  # type: ignore[arg-type]
@@ -64,8 +70,8 @@ def started(seed: int, turn: int, seen: Look, **more: int | bool) -> dict[str, o
 
 def test_every_type_comes_up_soon_and_every_config_is_one_that_its_machine_takes() -> None:
     seen: Counter[str] = Counter()
-    for turn in range(400):
-        config = started(1, turn, look())
+    for turn in range(0, 400 * SELDOM, SELDOM):
+        config = started(1, turn, look(*SOME))
         type_ = str(config["type"])
         machine = machine_of(type_)
         parsed = machine.parse(config)
@@ -97,7 +103,7 @@ def test_ids_differ_between_turns_seeds_and_the_starts_of_one_turn() -> None:
 
 
 def test_at_once_is_a_position_that_is_entered_at_the_market_whatever_else_goes_on() -> None:
-    going = [Alive(id=str(number), type="position_executor", since_us=NOW_US) for number in range(MOST - 1)]
+    going = [Alive(id=str(number), type="position_executor", since_us=NOW_US) for number in range(FEW - 1)]
     for turn in range(20):
         config = started(1, turn, look(*going), at_once=True)
         assert config["type"] == "position_executor"
@@ -117,7 +123,12 @@ def test_what_takes_too_long_is_stopped_once() -> None:
     assert stops == ["old"]
 
 
-@pytest.mark.parametrize("turn", range(20))
+def test_while_few_go_on_each_turn_starts_one_that_lasts() -> None:
+    types = {started(1, turn, look(*SOME[1:]))["type"] for turn in range(100)}
+    assert types == TYPES - {"order_executor", "arbitrage_executor", "xemm_executor"}
+
+
+@pytest.mark.parametrize("turn", range(0, 20 * SELDOM, SELDOM))
 def test_nothing_that_is_not_held_is_sold_for_coins(turn: int) -> None:
     empty = tuple(
         market(connector, pair, Decimal(0)) if connector == SPOT else market(connector, pair)
@@ -125,7 +136,7 @@ def test_nothing_that_is_not_held_is_sold_for_coins(turn: int) -> None:
         for connector in (SPOT, PERPETUAL)
     )
     for number in range(10):
-        config = started(3, turn, look(markets=empty), number=number)
+        config = started(3, turn, look(*SOME, markets=empty), number=number)
         parsed = machine_of(str(config["type"])).parse(config)
         if config.get("connector_name") == SPOT:
             assert parsed.side is Trade.BUY
@@ -136,8 +147,8 @@ def test_nothing_that_is_not_held_is_sold_for_coins(turn: int) -> None:
 def test_what_is_left_open_is_turned_around_by_later_ones() -> None:
     full = tuple(market(connector, pair, Decimal(1_000)) for pair in STOCK for connector in (SPOT, PERPETUAL))
     leaving = {"order_executor", "twap_executor"}
-    for turn in range(100):
-        config = started(1, turn, look(markets=full))
+    for turn in range(0, 100 * SELDOM, SELDOM):
+        config = started(1, turn, look(*SOME, markets=full))
         if config["type"] in leaving:
             assert config["side"] == "SELL"
         if "buying_market" in config:
@@ -147,8 +158,8 @@ def test_what_is_left_open_is_turned_around_by_later_ones() -> None:
 @pytest.mark.parametrize("only", [(), (market(PERPETUAL, "BTC-USDT"),), (market(SPOT, "ETH-USDT"),)])
 def test_with_part_of_the_markets_it_makes_what_can_be_made(only: tuple[Market, ...]) -> None:
     names = {(each.connector, each.pair) for each in only}
-    for turn in range(50):
-        for request in decide(1, turn, look(markets=only)):
+    for turn in range(0, 50 * SELDOM, SELDOM):
+        for request in decide(1, turn, look(*SOME, markets=only)):
             assert isinstance(request, Start)
             assert (request.config["connector_name"], request.config["trading_pair"]) in names
 
@@ -169,7 +180,7 @@ def test_whatever_goes_on_it_stays_within_bounds(going: list[Alive], turn: int, 
     requests = decide(seed, turn, seen)
     assert requests == decide(seed, turn, seen)
     starts = [request for request in requests if isinstance(request, Start)]
-    assert len(starts) == (1 if len(going) < MOST else 0)
+    assert len(starts) == (1 if len(going) < (MOST if turn % SELDOM == 0 else FEW) else 0)
     types = Counter(each.type for each in going)
     for start in starts:
         assert types[start.config["type"]] < (2 if start.config["type"] == "position_executor" else 1)

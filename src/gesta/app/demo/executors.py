@@ -21,10 +21,12 @@ T = TypeVar("T")
 
 SPOT, PERPETUAL = "binance", "binance_perpetual"
 CONTROLLER = "demo"
-# One is started in each turn at most, and so many go on at once; a start of the server sees to a few.
-TURN_US = 15 * SECOND_US
-MOST = 5
+# One is started in a turn at most. While only a few go on it is one that lasts, so that there is always something to
+# see; beyond that it is one of any type, in every fourth turn, up to the most that go on at once.
+TURN_US = 5 * SECOND_US
 FEW = 3
+MOST = 5
+SELDOM = 4
 # What has not come to its end by then is stopped.
 PATIENCE_US = 180 * SECOND_US
 # Coins that are kept, so that some can be sold.
@@ -116,13 +118,15 @@ def decide(seed: int, turn: int, look: Look, *, number: int = 0, at_once: bool =
     requests: list[Request] = [
         Stop(each.id) for each in look.alive if not each.is_stopping and look.now_us - each.since_us >= PATIENCE_US
     ]
-    if len(look.alive) >= MOST or not look.markets:
+    is_sparse = len(look.alive) < FEW
+    has_room = is_sparse or (len(look.alive) < MOST and turn % SELDOM == 0)
+    if not look.markets or not has_room:
         return requests
     place = ("executor", turn, number)
     pair = choice(sorted({market.pair for market in look.markets}), seed, *place, "pair")
     draw = _Draw(seed, place, {market.connector: market for market in look.markets if market.pair == pair})
     going = Counter(each.type for each in look.alive)
-    kinds = (_position,) if at_once else _KINDS
+    kinds = (_position,) if at_once else _LASTING if is_sparse else _KINDS
     made = [config for kind in kinds if (config := kind(draw)) is not None]
     wanted = [config for config in made if at_once or going[config["type"]] < _TOGETHER.get(config["type"], 1)]
     if wanted:
@@ -288,6 +292,7 @@ _KINDS: tuple[Callable[[_Draw], Config | None], ...] = (
     _arbitrage,
     _xemm,
 )
+_LASTING = (_position, _trailing_position, _dca, _grid, _twap)
 # How many of a type go on together, where it is more than one.
 _TOGETHER = {"position_executor": 2}
 
