@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
 from typing import Any
@@ -64,9 +65,7 @@ class Bench:
             starting_cash=Decimal(1_000_000),
         )
         reading = Reading(self.ledger)
-        self.runner = Runner(
-            engine=self.engine, market=self.market, database=database, ledger=self.ledger, access=self.access
-        )
+        self.runner = Runner(engine=self.engine, market=self.market, database=database, access=self.access)
         self.executors = Executors(
             runner=self.runner,
             engine=self.engine,
@@ -238,6 +237,18 @@ async def test_a_repeated_creation_opens_one_position(bench: Bench) -> None:
     assert mine.id == "mine"
     with pytest.raises(Conflict, match="exists"):
         await bench.create(id="mine")
+
+
+async def test_creations_at_the_same_moment_with_one_key_or_one_id_make_one_executor(bench: Bench) -> None:
+    await bench.quote("60000")
+    made = await asyncio.gather(*(bench.create(key="once") for _ in range(5)))
+    assert len({each.id for each in made}) == 1
+    assert len(await bench.fills()) == 1
+    # This one is over as soon as it begins, so that nothing active has the id any more.
+    said = await asyncio.gather(*(bench.create(id="mine", amount="1000") for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(each, Conflict) for each in said) == 4
+    assert sum(isinstance(each, Execution) for each in said) == 1
+    await bench.check()
 
 
 async def test_what_the_venue_rejects_fails_by_its_rule_and_harms_no_other(bench: Bench) -> None:

@@ -124,14 +124,7 @@ async def open_trading(
         on_failure=on_failure,
     )
     desk = TradingDesk(engine, database=database, reading=reading, access=access, market=market, ids=ids)
-    runner = Runner(
-        engine=engine,
-        market=market,
-        database=database,
-        ledger=ledger,
-        access=access,
-        snapshot_s=settings.snapshot_s,
-    )
+    runner = Runner(engine=engine, market=market, database=database, access=access, snapshot_s=settings.snapshot_s)
     executors = Executors(
         runner=runner, engine=engine, market=market, database=database, reading=reading, access=access, ids=ids
     )

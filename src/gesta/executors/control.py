@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -67,6 +70,7 @@ class Executors:
         self._reading = reading
         self._access = access
         self._ids = ids
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.positions = Positions(runner.holdings, engine=engine, market=market, access=access)
 
     async def create(self, principal: Principal, request: CreateExecutor) -> Execution:
@@ -83,23 +87,42 @@ class Executors:
         config = machine.parse(request.config)
         instruments = tuple(legs.instrument_of(leg, self._market.resolve) for leg in machine.legs(config))
         account = await self._account(principal, request.account_name)
-        content = _content(request)
-        if request.key is not None:
-            known = await self._of_key(principal, request.key, content)
-            if known is not None:
-                return known
-        executor_id = await self._id(principal, request.config)
-        self._engine.check()
         organization = principal.organization.id
+        wanted = request.config.get("id")
+        async with AsyncExitStack() as turns:
+            # Who comes second with the same key or id finds what the first has made.
+            if request.key is not None:
+                await turns.enter_async_context(self._turn(f"{organization} key {request.key}"))
+            if wanted is not None:
+                await turns.enter_async_context(self._turn(f"{organization} id {wanted}"))
+            content = _content(request)
+            if request.key is not None:
+                known = await self._of_key(principal, request.key, content)
+                if known is not None:
+                    return known
+            executor_id = await self._id(principal, request.config)
+            self._admit(organization, account, executor_id)
+            stored = self._stored(principal, account, executor_id, type_, machine, config, request, instruments)
+            self._begin(stored, instruments, request, content)
+            batch = self._engine.open_batch(organization)
+            await self._engine.committed(organization)
+        made = batch.became.get(executor_id)
+        return made or await self._reading.get(principal, executor_id, kind=Kind.EXECUTOR)
+
+    @asynccontextmanager
+    async def _turn(self, name: str) -> AsyncIterator[None]:
+        """One at a time of those who act under one name."""
+        turn = self._turns.setdefault(name, asyncio.Lock())
+        async with turn:
+            yield
+
+    def _admit(self, organization: int, account: Account, executor_id: str) -> None:
+        self._engine.check()
         if self._runner.count_of(organization) >= MOST_ACTIVE:
             raise Conflict(f"At most {MOST_ACTIVE} executors may be active; stop some first.")
         if self._runner.find(organization, executor_id) is not None:
             raise Conflict(f"Executor {executor_id} exists.", executor_id=executor_id)
         self._engine.admit(account)
-        stored = self._stored(principal, account, executor_id, type_, machine, config, request, instruments)
-        self._begin(stored, instruments, request, content)
-        await self._engine.committed(organization)
-        return await self._reading.get(principal, executor_id, kind=Kind.EXECUTOR)
 
     def _stored(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,11 +10,16 @@ import msgspec
 
 from gesta.executors.machines.face import OrderKind
 from gesta.executors.registry import state_type
+from gesta.ledger import reading
+from gesta.ledger.records import Execution
 from gesta.storage.program import Fetch, Program, Row, Statement, load
 
 MIGRATIONS = ("executors", "gesta.executors.migrations")
 
 SQL: dict[str, Statement] = load("gesta.executors.sql", "executors.sql")
+
+# Rows of one statement: each has to be answered within the patience of the storage.
+PAGE = 1000
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
@@ -82,9 +88,26 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 
 def active() -> Program[Loaded]:
     """Everything that is not over, oldest first."""
-    rows = yield Fetch(SQL["state.active"])
+    found: list[Stored] = []
+    while True:
+        rows = yield Fetch(SQL["state.active"], (found[-1].number if found else 0, PAGE))
+        found += map(stored_of, rows)
+        if len(rows) < PAGE:
+            break
     newest = yield Fetch(SQL["state.newest"])
-    return Loaded(executors=[stored_of(row) for row in rows], newest=newest[0][0])
+    return Loaded(executors=found, newest=newest[0][0])
+
+
+def shown(executors: Sequence[Stored]) -> Program[dict[int, Execution]]:
+    """The rows of these executors in the ledger, by their numbers. At most PAGE of them."""
+    of_organization: defaultdict[int, dict[str, int]] = defaultdict(dict)
+    for stored in executors:
+        of_organization[stored.organization][stored.id] = stored.number
+    found: dict[int, Execution] = {}
+    for organization, numbers in of_organization.items():
+        rows = yield from reading.several(organization, list(numbers))
+        found.update((numbers[id_], row) for id_, row in rows.items())
+    return found
 
 
 def find(organization: int, executor_id: str) -> Program[Stored | None]:

@@ -51,8 +51,7 @@ from gesta.executors.snapshots import INTERVAL_S, Snapshots
 from gesta.executors.watching import Watching
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError, NotFound, ServerError
-from gesta.ledger.face import Ledger
-from gesta.ledger.records import ExecutorDetail, NewEvent, Severity, Status, Transition
+from gesta.ledger.records import Execution, ExecutorDetail, NewEvent, Severity, Status, Transition
 from gesta.storage.program import Database
 from gesta.trading.instruments import Instrument
 from gesta.trading.market import Flag, MarketData, Quote
@@ -103,12 +102,10 @@ class Runner:
         engine: Engine,
         market: Market,
         database: Database,
-        ledger: Ledger,
         access: Access,
         snapshot_s: float = INTERVAL_S,
     ) -> None:
         self._engine = engine
-        self._ledger = ledger
         self._market = market
         self._database = database
         self._access = access
@@ -137,8 +134,11 @@ class Runner:
         self.numbers = loaded.newest
         self.holdings.load(await self._database.read(holdings.stored))
         marks.load(self._watching, await self._database.read(marks.stored))
-        for stored in loaded.executors:
-            await self._resume(stored)
+        for first in range(0, len(loaded.executors), journal.PAGE):
+            part = loaded.executors[first : first + journal.PAGE]
+            rows = await self._database.read(lambda part=part: journal.shown(part))  # type: ignore[misc]
+            for stored in part:
+                await self._resume(stored, rows.get(stored.number))
         early, self._early = self._early or [], None
         followed = {id_ for stored in loaded.executors for id_ in stored.orders} if early else set()
         for order in early:
@@ -165,14 +165,16 @@ class Runner:
             log.info("executors.stopped", active=len(self._live))
         return len(self._live)
 
-    async def _resume(self, stored: Stored) -> None:
+    async def _resume(self, stored: Stored, row: Execution | None) -> None:
         account = await self._access.account_by_id(stored.organization, stored.account)
         if account is None:
             raise NotFound(f"Account {stored.account} of executor {stored.id} does not exist.", what="account")
         self._engine.state.accounts.setdefault(account.id, account)
         instruments = self._instruments(stored)
-        row = await self._ledger.get(stored.organization, stored.id)
         shown = row.detail if row is not None and isinstance(row.detail, ExecutorDetail) else None
+        if shown is not None and shown.config == stored.config:
+            # Held once, however many there are.
+            shown = msgspec.structs.replace(shown, config=stored.config)
         controller = "" if row is None else row.correlation.get("controller_id", "")
         live = Live(stored, instruments, status_of(stored.state), shown, controller)
         self._live[live.key] = live
@@ -358,21 +360,18 @@ class Runner:
         """Let the machine look as often as it wants to at once, then say what wakes it next."""
         if moved:
             self._step(live, Moved(at_us=self._engine.clock.now_us(), prices=self.prices(live)))
-        for _ in range(AT_ONCE):
+        for again in range(AT_ONCE + 1):
             if not live.stored.is_active or live.is_broken:
-                break
+                self._watching.drop(live.key)
+                return
             watches = live.machine.watches(live.stored.state)
             now_us = self._engine.clock.now_us()
             if watches.at_us is None or watches.at_us > now_us:
                 break
+            if again == AT_ONCE:
+                watches = msgspec.structs.replace(watches, at_us=now_us + AGAIN_US)
+                break
             self._step(live, Moved(at_us=now_us, prices=self.prices(live)))
-        if not live.stored.is_active or live.is_broken:
-            self._watching.drop(live.key)
-            return
-        watches = live.machine.watches(live.stored.state)
-        now_us = self._engine.clock.now_us()
-        if watches.at_us is not None and watches.at_us <= now_us:
-            watches = msgspec.structs.replace(watches, at_us=now_us + AGAIN_US)
         self._watching.put(live.key, watches, live.instruments)
         if self._watching.has_changed_marks:
             self._journal_marks()
@@ -389,12 +388,12 @@ class Runner:
             return
         try:
             state, commands = live.machine.step(live.stored.state, event)
+            if state == live.stored.state and not commands:
+                return
             report = live.machine.report(state, event.prices)
         except Exception as error:  # noqa: BLE001 — logged, and on the executor's record
             # A defect of one machine harms no other executor, nor what else the batch holds.
             self._broke(live, event, error)
-            return
-        if state == live.stored.state and not commands:
             return
         reach("executors.step")
         before = live.stored

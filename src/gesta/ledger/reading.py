@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gesta.kernel.errors import NotFound
+from gesta.kernel.json import encode_json
 from gesta.ledger import scanning, walk
 from gesta.ledger.changing import find
 from gesta.ledger.codes import STATUSES
 from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice
 from gesta.ledger.records import Event, Execution, FeedItem, Severity
-from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, event_of, execution_of
+from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, event_of, execution_of, key_of
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Program, Row
 
@@ -19,6 +22,13 @@ BORN = "execution.recorded"
 def get(organization: int, execution_id: str, account: int | None) -> Program[Execution | None]:
     row = yield from find(organization, execution_id, account)
     return None if row is None else execution_of(row)
+
+
+def several(organization: int, ids: Sequence[str]) -> Program[dict[str, Execution]]:
+    """Those of up to a thousand ids that are on record."""
+    rows = yield Fetch(SQL["execution.rows"], (organization, encode_json([key_of(id_) for id_ in ids]).decode()))
+    wanted = set(ids)
+    return {row[4]: execution_of(row) for row in rows if row[4] in wanted}
 
 
 def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool) -> Program[Page]:

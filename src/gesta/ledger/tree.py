@@ -107,14 +107,16 @@ def move(scope: int, tail: Tail, moves: Sequence[Move]) -> Program[None]:
     keys = [key for key, before, after in moves if before != after]
     if not keys:
         return
-    changes = [(set(counted_as(b)), set(counted_as(a))) for _, b, a in moves if b != a]
+    pairs = [(before, after) for _, before, after in moves if before != after]
+    counters = {pair: (set(counted_as(pair[0])), set(counted_as(pair[1]))) for pair in set(pairs)}
+    changes = [(counters[pair][0] - counters[pair][1], counters[pair][1] - counters[pair][0]) for pair in pairs]
     for level in (*range(tail.top + 1), ROOT):
         lows = [FIRST] * len(keys) if level == ROOT else (yield from _lows(scope, tail, level, keys))
-        for low, (before, after) in zip(lows, changes, strict=True):
-            for counter in before - after:
+        for low, (left, entered) in zip(lows, changes, strict=True):
+            for counter in left:
                 deltas[level, counter, low] -= 1
                 left_behind.add((level, counter, low))
-            for counter in after - before:
+            for counter in entered:
                 deltas[level, counter, low] += 1
     yield _put(scope, deltas)
     yield Many(SQL["tally.drop_empty"], [(scope, level, counter, *low) for level, counter, low in sorted(left_behind)])

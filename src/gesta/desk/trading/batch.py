@@ -9,7 +9,7 @@ import msgspec
 
 from gesta.desk.trading.state import Funds, Holding
 from gesta.desk.trading.views import OrderView, PositionView
-from gesta.ledger.records import NewExecution, Transition
+from gesta.ledger.records import Execution, NewExecution, Transition
 from gesta.storage.program import Statement
 from gesta.trading.orders import Change, Order
 from gesta.trading.positions import Position
@@ -80,8 +80,10 @@ class Batch:
         self.waiters: list[asyncio.Future[None]] = []
         # Set when a commit failed and the callers were told so: their orders must not be sent when it succeeds later.
         self.is_late = False
-        # The feed position that the commit came to.
+        # The feed position that the commit came to, and what it made of the executions in `restated`. Both are unknown
+        # of a commit that got no answer and was found done.
         self.seq = 0
+        self.became: dict[str, Execution] = {}
 
     @property
     def weight(self) -> int:

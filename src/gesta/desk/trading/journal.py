@@ -7,6 +7,7 @@ answer; the epoch makes it impossible for a process that has been replaced.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -80,19 +81,25 @@ def take() -> Program[Loaded]:
     )
 
 
-def commit(
-    batch: Batch, fills: Sequence[appending.Encoded], epoch: int, now_us: int
-) -> Program[tuple[int, Sequence[AppendResult]]]:
-    """Write a batch. Returns the feed position after it and what became of its fills; (0, []) if it was on disk
-    already. Raises Superseded."""
+class Written(NamedTuple):
+    """The feed position after a batch, what became of its fills, and how the executions that it restated stand."""
+
+    seq: int = 0
+    results: Sequence[AppendResult] = ()
+    became: Sequence[Execution] = ()
+
+
+def commit(batch: Batch, fills: Sequence[appending.Encoded], epoch: int, now_us: int) -> Program[Written]:
+    """Write a batch; one that is on disk already writes nothing. Raises Superseded."""
     lease = yield Fetch(SQL["lease.epoch"])
     if not lease or lease[0][0] != epoch:
         raise Superseded
     done = yield Fetch(SQL["lease.batch"], (batch.organization,))
     if done and done[0][0] >= batch.number:
-        return 0, []
+        return Written()
     seq = 0
-    results: Sequence[AppendResult] = []
+    results: Sequence[AppendResult] = ()
+    became: Sequence[Execution] = ()
     if fills:
         results = yield from appending.append(batch.organization, fills, now_us)
         for result in results:
@@ -101,8 +108,8 @@ def commit(
             seq = max(seq, result.seq)
     if batch.restated:
         asked = [changing.Asked(one.execution_id, one.account, one.transition) for one in batch.restated]
-        after = yield from changing.transitions(batch.organization, asked, now_us)
-        seq = after[-1].seq
+        became = yield from changing.transitions(batch.organization, asked, now_us)
+        seq = became[-1].seq
     reach("trading.commit.fills")
     organization = batch.organization
     if batch.orders:
@@ -122,7 +129,7 @@ def commit(
     last_note = batch.notes[-1].note if batch.notes else 0
     yield Fetch(SQL["lease.advance"], (organization, epoch, batch.number, last_note))
     reach("trading.commit.rows")
-    return seq, results
+    return Written(seq, results, became)
 
 
 # -- reads of what is committed

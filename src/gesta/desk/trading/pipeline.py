@@ -171,7 +171,7 @@ class Pipeline:
         while True:
             now_us = self._clock.now_us()
             try:
-                batch.seq, results = await self._database.write(
+                written = await self._database.write(
                     lambda now_us=now_us: journal.commit(batch, encoded, self._epoch, now_us),  # type: ignore[misc]
                     key=batch.organization,
                 )
@@ -185,7 +185,9 @@ class Pipeline:
             if self.stalled:
                 self.stalled = False
                 log.info("trading.resumed", attempts=attempt)
-            return now_us, results
+            batch.seq = written.seq
+            batch.became = {execution.id: execution for execution in written.became}
+            return now_us, written.results
 
     def _stall(self, batch: Batch, error: Unavailable, attempt: int) -> None:
         if attempt == 0:

@@ -6,7 +6,7 @@ ON CONFLICT (number) DO UPDATE SET active = excluded.active, state = excluded.st
 
 -- name: state.active
 SELECT number, organization, account, id, type, active, created_at, config, state, orders FROM executor_states
-WHERE active = 1 ORDER BY number
+WHERE active = 1 AND number > $1 ORDER BY number LIMIT $2
 
 -- name: state.newest
 SELECT coalesce(max(number), 0) FROM executor_states
