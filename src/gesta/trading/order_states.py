@@ -115,7 +115,8 @@ TRANSITIONS: dict[OrderState, dict[OrderEvent, OrderState]] = {
     # A venue may report, late or after a restart, a fill from before the cancel or the expiry: it happened, it counts.
     S.CANCELLED: {E.FILL_PART: S.CANCELLED, E.FILL_REST: S.FILLED},
     S.EXPIRED: {E.FILL_PART: S.EXPIRED, E.FILL_REST: S.FILLED},
-    S.REJECTED: {},
+    # The same of one that the venue had refused, or had not known when it was asked.
+    S.REJECTED: {E.FILL_PART: S.REJECTED, E.FILL_REST: S.FILLED},
     # A submit without an answer. What the venue says next, or is asked, resolves it; it is never sent again blindly.
     S.UNKNOWN: {
         E.ACCEPT: S.ACCEPTED,

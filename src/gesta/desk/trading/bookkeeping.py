@@ -129,7 +129,8 @@ class Bookkeeping:
             return
         try:
             self._apply(order, event)
-            self._tell_follower(order.id)
+            if self._state.orders.get(order.id) is not order:
+                self._tell_follower(order.id)
         except Conflict as error:
             # The table has no row for it: said, kept on the order's own record, and nothing else changes.
             log.error("trading.anomaly", order_id=order.id, event_type=type(event).__name__, error=error.message)

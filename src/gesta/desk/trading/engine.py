@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,7 @@ from gesta.desk.trading.batch import Amend, Batch, Cancel, Command, Filled, Subm
 from gesta.desk.trading.bookkeeping import Bookkeeping
 from gesta.desk.trading.pipeline import Pipeline
 from gesta.desk.trading.state import Funds, State
+from gesta.desk.trading.strangers import Strangers
 from gesta.desk.trading.valuing import DOLLARS
 from gesta.desk.trading.views import FillUpdate, OrderUpdate, OrderView, PositionUpdate, PositionView, Update
 from gesta.kernel.clock import Clock
@@ -40,6 +42,8 @@ from gesta.trading.venue import (
     ChangeRefused,
     OpenPosition,
     OrderAccepted,
+    OrderCancelled,
+    OrderExpired,
     OrderRejected,
     Resume,
     Venue,
@@ -86,6 +90,14 @@ class Engine:
             batch_of=self.pipeline.batch,
             view=self.position_view,
         )
+        self._strangers = Strangers(
+            database,
+            self.state,
+            know=self._know,
+            apply=self.books.apply,
+            cancel=lambda order_id: self._venue.cancel(order_id),
+            on_failure=on_failure,
+        )
         self._unlisten: Callable[[], None] | None = None
         self._listeners: defaultdict[int, list[Listener]] = defaultdict(list)
         self._finals: defaultdict[str, list[asyncio.Future[Order]]] = defaultdict(list)
@@ -110,8 +122,9 @@ class Engine:
         for funds in loaded.funds:
             state.funds[funds.account][funds.currency] = funds
             await self._know(funds.organization, funds.account)
-        await self._venue.start(self._resume(loaded.orders), self._on_events)
+        # The venue may have something to say at once: it is journaled like everything else.
         self.pipeline.start(loaded.epoch, loaded.batches)
+        await self._venue.start(self._resume(loaded.orders), self._on_events)
         await self._go_on(loaded.orders)
         self._unlisten = self._market.listen(self._on_market)
         log.info(
@@ -126,6 +139,7 @@ class Engine:
         if self._unlisten is not None:
             self._unlisten()
             self._unlisten = None
+        await self._strangers.stop()
         await self.pipeline.stop()
         await self._venue.stop()
 
@@ -251,7 +265,13 @@ class Engine:
 
     async def idle(self) -> None:
         """Return when everything that was decided is on disk and told, and nothing new has come of it."""
+        await self._strangers.idle()
         await self.pipeline.idle()
+
+    @property
+    def quarantined(self) -> Mapping[str, int]:
+        """Orders of the venue that nobody here has placed, by their ids there, and how often it has spoken of each."""
+        return self._strangers.quarantined
 
     def subscribe(self, organization: int, listener: Listener) -> Callable[[], None]:
         self._listeners[organization].append(listener)
@@ -306,7 +326,10 @@ class Engine:
 
     def _on_events(self, events: Sequence[VenueEvent]) -> None:
         for event in events:
-            self.books.apply(event)
+            if self._strangers.concerns(event):
+                self._strangers.take(event)
+            else:
+                self.books.apply(event)
 
     # -- out
 
@@ -356,12 +379,14 @@ class Engine:
         """Resolve a submit that got no answer by the order's id. It is never sent again blindly."""
         report = await self._venue.query(order.id)
         now_us = self.clock.now_us()
+        at: dict[str, Any] = {"order_id": order.id, "at_us": now_us, "venue_time_us": now_us}
         if report is None:
-            reason = "The venue does not know the order: it never arrived."
-            self._on_events([OrderRejected(order_id=order.id, at_us=now_us, venue_time_us=now_us, reason=reason)])
+            self._on_events([OrderRejected(**at, reason="The venue does not know the order: it never arrived.")])
         elif report.state not in TERMINAL:
-            working = report.state is OrderState.WORKING
-            self._on_events([OrderAccepted(order_id=order.id, at_us=now_us, venue_time_us=now_us, is_working=working)])
+            self._on_events([OrderAccepted(**at, is_working=report.state is OrderState.WORKING)])
+        elif report.state is not OrderState.FILLED and report.filled == self.state.orders.get(order.id, order).filled:
+            self._on_events([_ended(report.state, at)])
+        # Otherwise the venue owes its fills: they come as events, and end it.
 
     async def _tell(self, batch: Batch, now_us: int, results: Sequence[AppendResult]) -> None:
         listeners = self._listeners.get(batch.organization)
@@ -391,6 +416,16 @@ class Engine:
         if execution is None:
             return None
         return FillUpdate(account=self.state.accounts[execution.account], execution=execution)
+
+
+def _ended(state: OrderState, at: dict[str, Any]) -> VenueEvent:
+    """What a venue that is asked for an order has not told of it."""
+    reason = f"The venue says that the order is {state}."
+    if state is OrderState.REJECTED:
+        return OrderRejected(**at, reason=reason)
+    if state is OrderState.EXPIRED:
+        return OrderExpired(**at, reason=reason)
+    return OrderCancelled(**at, reason=reason)
 
 
 def _is_at_venue(order: Order) -> bool:

@@ -143,6 +143,12 @@ def order(account: int, order_id: str) -> Program[Order | None]:
     return order_of(bytes(rows[0][0])) if rows else None
 
 
+def order_of_any(order_id: str) -> Program[Order | None]:
+    """By Gesta's id alone: what a venue names."""
+    rows = yield Fetch(SQL["order.of_any"], (order_id,))
+    return order_of(bytes(rows[0][0])) if rows else None
+
+
 def order_of_client(account: int, client_id: str) -> Program[Order | None]:
     rows = yield Fetch(SQL["order.by_client"], (account, client_id))
     return order_of(bytes(rows[0][0])) if rows else None

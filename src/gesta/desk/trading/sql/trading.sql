@@ -37,6 +37,9 @@ SELECT coalesce(max(number), 0) FROM orders
 -- name: order.by_id
 SELECT body FROM orders WHERE id = $1 AND account = $2
 
+-- name: order.of_any
+SELECT body FROM orders WHERE id = $1
+
 -- name: order.by_client
 SELECT body FROM orders WHERE account = $1 AND client_id = $2
 
