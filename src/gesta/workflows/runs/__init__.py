@@ -1,0 +1,1 @@
+"""Runs: their rows, what carries them out, what wakes them."""

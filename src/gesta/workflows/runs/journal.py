@@ -1,0 +1,389 @@
+"""What changes a run, each as one transaction: its row, its waits, its execution in the ledger with the events, and the
+run that waits for it.
+
+A program may be run again from its start, and has no effect but its statements. Programs of one organization run one
+after another, so that what is read here stays true until it is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from gesta.kernel.crash import reach
+from gesta.ledger import appending, changing
+from gesta.ledger.lifecycle import TERMINAL, TRANSITIONS
+from gesta.ledger.records import (
+    AppendResult,
+    Execution,
+    Kind,
+    NewEvent,
+    RunDetail,
+    Status,
+    Transition,
+)
+from gesta.ledger.records import (
+    Outcome as Recorded,
+)
+from gesta.ledger.rows import execution_of
+from gesta.storage.program import Fetch, Many, Program
+from gesta.workflows.graph.plan import Plan
+from gesta.workflows.graph.progress import (
+    Event,
+    Passed,
+    Progress,
+    StopAsked,
+    WaitKind,
+    Woken,
+)
+from gesta.workflows.graph.steps import step, todo
+from gesta.workflows.runs.rows import (
+    SQL,
+    Plans,
+    RunRow,
+    RunState,
+    SegmentId,
+    encoder,
+    get,
+    put_row_of,
+    row_of,
+)
+from gesta.workflows.runs.telling import STATUS_OF_OUTCOME, detail_of, events_between
+
+_woken_decoder = msgspec.json.Decoder(Woken)
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a transaction did: segments to submit, the feed position that it came to, runs that are over now."""
+
+    due: tuple[SegmentId, ...] = ()
+    seq: int = 0
+    over: tuple[tuple[int, str], ...] = ()
+    is_done: bool = True
+
+    def with_(self, other: Changed) -> Changed:
+        return Changed(
+            due=(*self.due, *other.due),
+            seq=max(self.seq, other.seq),
+            over=(*self.over, *other.over),
+            is_done=self.is_done,
+        )
+
+
+NOTHING = Changed(is_done=False)
+
+
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
+    """A segment that this process carries out: the run as it is, its plan, its execution."""
+
+    run: RunRow
+    plan: Plan
+    execution: Execution
+
+
+# -- birth
+
+
+def born(
+    run: RunRow, row: appending.Encoded, plan: Plan, keys: Sequence[tuple[Any, ...]], now_us: int
+) -> Program[tuple[AppendResult, Changed]]:
+    """A run's first rows. `run.state` says whether it awaits its payment, is due, or over already: a run that needs
+    nothing performed has come to its end in its first step."""
+    (result,) = yield from appending.append(run.organization, [row], now_us)
+    if result.outcome is not Recorded.RECORDED or result.id != run.id:
+        return result, NOTHING
+    reach("workflows.born.ledger")
+    yield Fetch(SQL["run.add"], row_of(run))
+    if keys:
+        yield Many(SQL["key.put"], keys)
+    changed = Changed(seq=result.seq)
+    if run.state != RunState.UNPAID:
+        changed = changed.with_((yield from _tell(run, plan, None, now_us)))
+        yield from _write_waits(run)
+        if run.state == RunState.DUE:
+            changed = changed.with_(Changed(due=(run.segment_id,)))
+    reach("workflows.born.rows")
+    return result, changed
+
+
+# -- a segment
+
+
+def claim(segment: SegmentId, owner: str, plans: Plans, now_us: int) -> Program[Claimed | None]:
+    """Take a segment over; None if it is not to be carried out any more. Whoever had it before writes nothing now."""
+    run = yield from get(segment.organization, segment.run)
+    if run is None or run.segment != segment.number or run.state not in (RunState.DUE, RunState.RUNNING):
+        return None
+    plan = yield from plans.of(run)
+    execution = yield from _execution(run)
+    after = msgspec.structs.replace(
+        run, state=RunState.RUNNING, owner=owner, fence=run.fence + 1, wave=0, updated_at_us=now_us
+    )
+    yield Fetch(SQL["run.put"], put_row_of(after))
+    if Status.RUNNING in TRANSITIONS[Kind.RUN][execution.status]:
+        word = "run.started" if execution.started_at_us is None else "run.resumed"
+        event = NewEvent(type=word, title=word.removeprefix("run.").capitalize(), at_us=now_us)
+        change = Transition(event=event, status=Status.RUNNING)
+        execution = yield from changing.transition(run.organization, run.id, None, change, now_us)
+    return Claimed(run=after, plan=plan, execution=execution)
+
+
+def advance(claimed: Claimed, wave: int, before: Progress, after: Progress, now_us: int) -> Program[Changed]:
+    """What a wave of a segment did, on the timeline. Nothing for a process that lost the run, or a wave told before."""
+    run = yield from get(claimed.run.organization, claimed.run.id)
+    if run is None or run.fence != claimed.run.fence or run.wave >= wave or run.state != RunState.RUNNING:
+        return NOTHING
+    told = msgspec.structs.replace(run, progress=after)
+    yield Fetch(SQL["run.wave"], (run.organization, run.id, wave))
+    return (yield from _tell(told, claimed.plan, before, now_us))
+
+
+def settle(claimed: Claimed, before: Progress, after: Progress, now_us: int) -> Program[Changed]:
+    """The end of a segment: the run is over, or parked, or goes on at once with what came for it meanwhile. `before` is
+    what the last `advance` told."""
+    run = yield from get(claimed.run.organization, claimed.run.id)
+    if run is None or run.fence != claimed.run.fence or run.state != RunState.RUNNING:
+        return NOTHING
+    progress = after
+    wakes = yield Fetch(SQL["wake.all"], (run.organization, run.id))
+    for (wake,) in wakes:
+        progress = _step(claimed.plan, progress, _woken_decoder.decode(bytes(wake)))
+    if run.stop_asked:
+        progress = _step(claimed.plan, progress, StopAsked(at_us=now_us))
+    if wakes:
+        yield Fetch(SQL["wake.clear"], (run.organization, run.id))
+    reach("workflows.settle")
+    return (yield from _put(run, claimed.plan, before, progress, now_us))
+
+
+# -- what comes from outside
+
+
+def woken(organization: int, run_id: str, event: Woken, plans: Plans, now_us: int) -> Program[Changed]:
+    """What a run waited for has come. `is_done` False: it did not wait for it (any more)."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state not in (RunState.PARKED, RunState.RUNNING, RunState.DUE):
+        return NOTHING
+    visit = run.progress.runs.get(event.path)
+    if run.state == RunState.PARKED:
+        plan = yield from plans.of(run)
+        after = _step(plan, run.progress, event)
+        if after is run.progress or (visit is not None and after.runs.get(event.path) is visit):
+            return NOTHING
+        return (yield from _put(run, plan, run.progress, after, now_us))
+    if visit is not None and visit.status.is_over:
+        return NOTHING
+    yield Fetch(SQL["wake.add"], (organization, run_id, encoder.encode(event)))
+    return Changed()
+
+
+def passed(organization: int, run_id: str, plans: Plans, now_us: int) -> Program[Changed]:
+    """A moment has come that a parked run waited for."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state != RunState.PARKED or run.wake_at_us is None or run.wake_at_us > now_us:
+        return NOTHING
+    plan = yield from plans.of(run)
+    after = _step(plan, run.progress, Passed(at_us=now_us))
+    return (yield from _put(run, plan, run.progress, after, now_us))
+
+
+def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by: dict[str, Any]) -> Program[Changed]:
+    """A stop. What is parked, due or unpaid is over at once; what is being performed is told. Nothing for one that is
+    over."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state == RunState.OVER:
+        return NOTHING
+    asked = NewEvent(type="run.stop_asked", title="Stop asked", at_us=now_us, data={"by": by} if by else {})
+    if run.state == RunState.RUNNING:
+        if run.stop_asked:
+            return Changed()
+        yield Fetch(SQL["run.asked_to_stop"], (organization, run_id, now_us))
+        change = Transition(event=asked, status=Status.STOPPING)
+        execution = yield from changing.transition(organization, run_id, None, change, now_us)
+        return Changed(seq=execution.seq)
+    plan = yield from plans.of(run)
+    after = _step(plan, run.progress, StopAsked(at_us=now_us))
+    return (yield from _put(run, plan, run.progress, after, now_us, first=(asked,)))
+
+
+def paid(
+    organization: int, run_id: str, plans: Plans, now_us: int, event: NewEvent, detail: RunDetail
+) -> Program[Changed]:
+    """A verified payment: the run begins. Nothing for one that does not await it."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state != RunState.UNPAID:
+        return NOTHING
+    plan = yield from plans.of(run)
+    limit_us = int(plan.definition.timeout_s * 1_000_000)
+    # Its time begins to count when it begins.
+    progress = msgspec.structs.replace(run.progress, begun_at_us=now_us, deadline_us=now_us + limit_us)
+    change = Transition(event=event, status=Status.PAID, detail=detail)
+    yield from changing.transition(organization, run_id, None, change, now_us)
+    queued = Transition(event=NewEvent(type="run.queued", title="Queued", at_us=now_us), status=Status.QUEUED)
+    execution = yield from changing.transition(organization, run_id, None, queued, now_us)
+    begun = msgspec.structs.replace(run, progress=progress)
+    changed = yield from _put(begun, plan, None, progress, now_us)
+    return changed.with_(Changed(seq=execution.seq))
+
+
+def unpaid_over(
+    organization: int, run_id: str, status: Status, reason: str, now_us: int, event: NewEvent, detail: RunDetail
+) -> Program[Changed]:
+    """A checkout that came to nothing: the run is over without having begun."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state != RunState.UNPAID:
+        return NOTHING
+    outcome = next(outcome for outcome, word in STATUS_OF_OUTCOME.items() if word is status)
+    progress = msgspec.structs.replace(run.progress, outcome=outcome, error=reason)
+    over = msgspec.structs.replace(run, state=RunState.OVER, progress=progress, updated_at_us=now_us)
+    yield Fetch(SQL["run.put"], put_row_of(over))
+    told = msgspec.structs.replace(detail, status_reason=reason)
+    change = Transition(event=event, status=status, detail=told)
+    execution = yield from changing.transition(organization, run_id, None, change, now_us)
+    return Changed(seq=execution.seq, over=((organization, run_id),))
+
+
+def again(
+    organization: int, run_id: str, progress: Progress, plans: Plans, now_us: int, event: NewEvent
+) -> Program[Changed]:
+    """The same run from where it failed: `progress` is what of it still counts. Nothing for one that is not over."""
+    run = yield from get(organization, run_id)
+    if run is None or run.state != RunState.OVER:
+        return NOTHING
+    plan = yield from plans.of(run)
+    change = Transition(event=event, status=Status.QUEUED)
+    execution = yield from changing.transition(organization, run_id, None, change, now_us)
+    reopened = msgspec.structs.replace(run, stop_asked=False)
+    changed = yield from _put(reopened, plan, progress, progress, now_us)
+    return changed.with_(Changed(seq=execution.seq))
+
+
+# -- parts
+
+
+def _step(plan: Plan, progress: Progress, event: Event) -> Progress:
+    """Moments of different sources may come out of order: none is taken for an earlier one than what it follows."""
+    return step(plan, progress, event)
+
+
+def _execution(run: RunRow) -> Program[Execution]:
+    row = yield from changing.find(run.organization, run.id, None)
+    assert row is not None, f"run {run.id} has no execution"
+    return execution_of(row)
+
+
+def _put(
+    run: RunRow,
+    plan: Plan,
+    before: Progress | None,
+    progress: Progress,
+    now_us: int,
+    *,
+    first: tuple[NewEvent, ...] = (),
+) -> Program[Changed]:
+    """A run between two segments, as its progress says: over, due, or parked."""
+    needs = todo(progress)
+    state, segment, wake_at_us = RunState.PARKED, run.segment, needs.next_us
+    if progress.is_over:
+        state, wake_at_us = RunState.OVER, None
+    elif needs.performs:
+        state, segment, wake_at_us = RunState.DUE, run.segment + 1, None
+    after = msgspec.structs.replace(
+        run,
+        state=state,
+        segment=segment,
+        wake_at_us=wake_at_us,
+        owner="",
+        wave=0,
+        progress=progress,
+        updated_at_us=now_us,
+        stop_asked=run.stop_asked and not progress.is_over,
+    )
+    yield Fetch(SQL["run.put"], put_row_of(after))
+    yield Fetch(SQL["wait.clear"], (run.organization, run.id))
+    yield from _write_waits(after)
+    changed = yield from _tell(after, plan, before, now_us, first=first)
+    if state == RunState.DUE:
+        changed = changed.with_(Changed(due=(after.segment_id,)))
+    return changed
+
+
+def _write_waits(run: RunRow) -> Program[None]:
+    if run.state != RunState.PARKED:
+        return
+    waits = todo(run.progress).waits
+    rows = [
+        (run.organization, run.id, path, wait.kind.value, wait.key, run.account)
+        for path, wait in waits.items()
+        if wait.kind is not WaitKind.TIMER
+    ]
+    if rows:
+        yield Many(SQL["wait.add"], rows)
+
+
+def _tell(
+    run: RunRow, plan: Plan, before: Progress | None, now_us: int, *, first: tuple[NewEvent, ...] = ()
+) -> Program[Changed]:
+    """Events, detail and status of the execution, and whoever waits for the run's end."""
+    progress = run.progress
+    execution = yield from _execution(run)
+    assert isinstance(execution.detail, RunDetail)
+    asked = [Transition(event=event) for event in (*first, *events_between(plan, before, progress))]
+    detail = detail_of(plan, progress, execution.detail)
+    status = _status(run, execution.status)
+    if status is not None:
+        if execution.status is Status.QUEUED and status in TERMINAL and execution.started_at_us is None:
+            started = NewEvent(type="run.started", title="Started", at_us=now_us)
+            asked.insert(0, Transition(event=started, status=Status.RUNNING))
+        asked.append(Transition(event=_outcome_event(progress, status, now_us), status=status, detail=detail))
+    elif asked:
+        asked[-1] = msgspec.structs.replace(asked[-1], detail=detail)
+    if not asked:
+        return Changed()
+    changes = [changing.Asked(run.id, None, change) for change in asked]
+    made = yield from changing.transitions(run.organization, changes, now_us)
+    changed = Changed(seq=made[-1].seq)
+    if run.state == RunState.OVER:
+        changed = changed.with_(Changed(over=((run.organization, run.id),)))
+    return changed
+
+
+def _status(run: RunRow, status: Status) -> Status | None:
+    """The status that the execution gets; None keeps it."""
+    outcome = run.progress.outcome
+    if outcome is not None and run.state == RunState.OVER:
+        return STATUS_OF_OUTCOME[outcome]
+    if run.state == RunState.PARKED and status not in (Status.WAITING, Status.STOPPING):
+        return Status.WAITING
+    return None
+
+
+def _outcome_event(progress: Progress, status: Status, now_us: int) -> NewEvent:
+    said = {Status.WAITING: "waiting", Status.CANCELLED: "stopped"}.get(status, status.value)
+    data = {} if not progress.error_path else {"nodeId": progress.error_path}
+    return NewEvent(
+        type=f"run.{said}",
+        title=said.replace("_", " ").capitalize(),
+        message=progress.error,
+        at_us=now_us,
+        data=data,
+    )
+
+
+__all__ = [
+    "NOTHING",
+    "Changed",
+    "Claimed",
+    "advance",
+    "again",
+    "asked_to_stop",
+    "born",
+    "claim",
+    "paid",
+    "passed",
+    "settle",
+    "unpaid_over",
+    "woken",
+]

@@ -1,0 +1,153 @@
+"""What a run's progress says on its execution: its nodes, its outcome, its events. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from gesta.ledger.records import NewEvent, RunDetail, RunNode, Severity, Status
+from gesta.workflows.graph.definition import CONTAINERS, Node
+from gesta.workflows.graph.plan import Plan
+from gesta.workflows.graph.progress import Line, NodeRun, NodeStatus, Outcome, Progress
+from gesta.workflows.graph.steps import node_of
+
+# The timeline tells each round of a container of at most so many; of a larger one only what fails.
+MOST_TOLD = 50
+
+STATUS_OF_OUTCOME = {
+    Outcome.SUCCEEDED: Status.SUCCEEDED,
+    Outcome.FAILED: Status.FAILED,
+    Outcome.CANCELLED: Status.CANCELLED,
+    Outcome.TIMED_OUT: Status.TIMED_OUT,
+}
+
+# The words of `RunNode.status`, which dialects map to theirs.
+WORDS = {
+    NodeStatus.READY: "running",
+    NodeStatus.RETRYING: "ready",
+    NodeStatus.RUNNING: "running",
+    NodeStatus.WAITING: "waiting",
+    NodeStatus.SUCCEEDED: "succeeded",
+    NodeStatus.FAILED: "failed",
+    NodeStatus.FAILED_SKIPPED: "skipped",
+    NodeStatus.SKIPPED: "rejected",
+    NodeStatus.STOPPED: "cancelled",
+    NodeStatus.TIMED_OUT: "timed_out",
+}
+
+_SAID = {
+    NodeStatus.READY: ("node.started", Severity.DEBUG),
+    NodeStatus.RUNNING: ("node.started", Severity.DEBUG),
+    NodeStatus.RETRYING: ("node.retrying", Severity.WARNING),
+    NodeStatus.WAITING: ("node.waiting", Severity.INFO),
+    NodeStatus.SUCCEEDED: ("node.succeeded", Severity.INFO),
+    NodeStatus.FAILED: ("node.failed", Severity.ERROR),
+    NodeStatus.FAILED_SKIPPED: ("node.failed", Severity.WARNING),
+    NodeStatus.SKIPPED: ("node.skipped", Severity.DEBUG),
+    NodeStatus.STOPPED: ("node.stopped", Severity.INFO),
+    NodeStatus.TIMED_OUT: ("node.timed_out", Severity.ERROR),
+}
+
+
+def nodes_of(plan: Plan, progress: Progress) -> tuple[RunNode, ...]:
+    """The nodes on the top, in the definition's order; the rounds of a container are read as its batches."""
+    return tuple(_node(node, progress.runs.get(node.id), progress) for node in plan.definition.nodes if not node.scope)
+
+
+def _node(node: Node, run: NodeRun | None, progress: Progress) -> RunNode:
+    if run is None:
+        # What the run did not come to any more, or not yet.
+        status = "cancelled" if progress.is_over else "ready"
+        return RunNode(
+            id=node.id, name=node.name, type=node.type.value, status=status, max_attempts=node.retry.attempts
+        )
+    ended_us = run.finished_at_us
+    return RunNode(
+        id=node.id,
+        name=node.name,
+        type=node.type.value,
+        status=WORDS[run.status],
+        is_batch=node.type in CONTAINERS,
+        attempts=run.attempts,
+        max_attempts=node.retry.attempts,
+        started_at_us=run.started_at_us,
+        duration_ms=0 if ended_us is None or run.started_at_us is None else (ended_us - run.started_at_us) // 1000,
+        input=run.input,
+        output=run.output if not run.error else {"error": run.error, "output": run.output},
+    )
+
+
+def detail_of(plan: Plan, progress: Progress, before: RunDetail) -> RunDetail:
+    """The execution's detail as the run stands."""
+    answer = progress.answer
+    response: Any = before.response_payload
+    if answer is not None:
+        response = {"status_code": answer.status_code, "body": answer.body}
+    elif progress.is_over:
+        response = progress.output
+    return msgspec.structs.replace(
+        before,
+        nodes=nodes_of(plan, progress),
+        response_payload=response,
+        error=progress.error or None,
+        status_reason=_reason(progress) or before.status_reason,
+    )
+
+
+def _reason(progress: Progress) -> str | None:
+    if progress.outcome is Outcome.FAILED:
+        return f"node_failed: {progress.error_path}" if progress.error_path else "failed"
+    return {Outcome.CANCELLED: "stopped", Outcome.TIMED_OUT: "timed_out"}.get(progress.outcome or Outcome.SUCCEEDED)
+
+
+def events_between(plan: Plan, before: Progress | None, after: Progress) -> list[NewEvent]:
+    """What has happened to nodes, in the order of their moments, with the lines of the log."""
+    known = {} if before is None else before.runs
+    told: list[NewEvent] = []
+    for path, run in after.runs.items():
+        old = known.get(path)
+        if old is not None and (old is run or (old.status is run.status and old.attempts == run.attempts)):
+            continue
+        if _is_told(path, run, after):
+            told.append(_event(plan, path, run))
+    return [*told, *(_logged(plan, line) for line in after.lines)]
+
+
+def _logged(plan: Plan, line: Line) -> NewEvent:
+    return NewEvent(
+        type="run.log",
+        level=_LEVELS.get(line.level, Severity.INFO),
+        title=node_of(plan, line.path).title,
+        message=line.message,
+        at_us=line.at_us,
+        data={"nodeId": line.path},
+    )
+
+
+_LEVELS = {level.value: level for level in Severity} | {"warn": Severity.WARNING}
+
+
+def _is_told(path: str, run: NodeRun, progress: Progress) -> bool:
+    if "/" not in path or run.status in (NodeStatus.FAILED, NodeStatus.TIMED_OUT):
+        return True
+    container = progress.runs.get(path[: path.index("[")])
+    return container is None or len(container.items or ()) <= MOST_TOLD
+
+
+def _event(plan: Plan, path: str, run: NodeRun) -> NewEvent:
+    type_, level = _SAID[run.status]
+    node = node_of(plan, path)
+    data: dict[str, Any] = {"nodeId": path, "nodeType": node.type.value, "attempt": run.attempts}
+    if run.branch:
+        data["branch"] = run.branch
+    if run.wait is not None:
+        data["wait"] = msgspec.to_builtins(run.wait)
+    return NewEvent(
+        type=type_,
+        level=level,
+        title=node.title,
+        message=run.error,
+        at_us=run.finished_at_us or run.started_at_us,
+        data=data,
+    )
