@@ -458,7 +458,7 @@ class _Stepper:
             number = int(rest[:-1])
             around = self.runs[prefix + container].items or []
             if self.plan.nodes[container].type is NodeType.FOR_EACH:
-                items.append(Item(around[number], number, len(around)))
+                items.append(Item(around[number], number, len(around), container))
             prefix, scope = f"{prefix}{part}/", container
         return Scope(
             outputs=outputs,
@@ -466,6 +466,7 @@ class _Stepper:
             items=tuple(items),
             properties=self.plan.definition.properties,
             meta=self.before.meta,
+            moment_us=self.before.begun_at_us,
         )
 
 
