@@ -34,6 +34,10 @@ from gesta.client import ClientError, Gesta, NotFound, RateLimited, Unavailable,
 from gesta.kernel.errors import InvalidInput
 
 SHOWN_EVENTS = 20
+# Rows of a list that are asked for one by one, as they stand now: more than a screen has. The others are as recorded.
+MARKED_ROWS = 50
+# Of the feed: a recorded profit that follows the market is nothing that the executor did.
+_MARKED = "executor.marked"
 _STOP_S = 5.0
 _ACTIVE = ("queued", "running", "waiting", "stopping")
 _OVER = ("succeeded", "failed", "cancelled", "timed_out")
@@ -111,7 +115,7 @@ def list_executors(
     url: UrlOption = None,
     token: TokenOption = None,
 ) -> None:
-    """Executors as recorded, newest first."""
+    """Executors, newest first; the newest that run at the market's prices now."""
     groups = {Wanted.ACTIVE: _ACTIVE, Wanted.OVER: _OVER}
     statuses = None if status is None else groups.get(status, (status.value,))
     # An executor is named by its type, as far as it has no better name.
@@ -123,7 +127,8 @@ def list_executors(
             rows: Iterator[dict[str, Any]] = gesta.executors.list(limit=None if type else limit, **filters)
             if type is not None:
                 rows = (row for row in rows if row["detail"].get("executor_type") == type.wire)
-            return list(itertools.islice(rows, limit))
+            found = list(itertools.islice(rows, limit))
+            return [_marked(gesta, row) for row in found[:MARKED_ROWS]] + found[MARKED_ROWS:]
 
         show(fetch, table_of, json=json, watch=watch)
 
@@ -143,7 +148,8 @@ def show_executor(
         def fetch() -> dict[str, Any]:
             # A timeline only grows.
             seen.extend(gesta.executors.events(identifier, after=int(seen[-1]["seq"]) if seen else 0))
-            return {"executor": gesta.executors.get(identifier), "events": list(seen)}
+            done = [event for event in seen if event["type"] != _MARKED]
+            return {"executor": gesta.executors.get(identifier), "events": done}
 
         show(fetch, lambda found: whole(found["executor"], found["events"][-SHOWN_EVENTS:]), json=json, watch=watch)
 
@@ -272,7 +278,8 @@ def _lines(gesta: Gesta, identifier: str, follow: bool) -> Iterator[dict[str, An
             is_over = gesta.executors.get(identifier)["status"] in _OVER
             for event in gesta.executors.events(identifier, after=after):
                 after = int(event["seq"])
-                yield event
+                if event["type"] != _MARKED:
+                    yield event
             if is_over or not follow:
                 return
         except ClientError as error:
@@ -280,6 +287,16 @@ def _lines(gesta: Gesta, identifier: str, follow: bool) -> Iterator[dict[str, An
                 raise
         is_first = False
         time.sleep(REFRESH_S)
+
+
+def _marked(gesta: Gesta, row: dict[str, Any]) -> dict[str, Any]:
+    """One that runs as it stands now."""
+    if row["status"] not in _ACTIVE:
+        return row
+    try:
+        return gesta.executors.get(str(row["id"]), account=str(row["account"]))
+    except NotFound:
+        return row
 
 
 def _found(gesta: Gesta, text: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gesta.cli import executors_command
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.fake_server import FakeServer
 
@@ -35,18 +36,38 @@ def test_listing(run: Run, server: FakeServer) -> None:
     assert [row["id"] for row in json.loads(run("executors", "list", "--json", "-n", 1).out)] == ["done"]
 
 
+def test_those_that_run_are_listed_as_they_stand_now(
+    run: Run, server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors_command, "MARKED_ROWS", 2)
+    for name, status in (("old", "running"), ("new", "running"), ("done", "succeeded")):
+        server.execute(name, status=status)
+    rows = json.loads(run("executors", "list", "--json").out)
+    assert [row["id"] for row in rows] == ["done", "new", "old"]
+    asked = [path.partition("?")[0] for _, path, _ in server.requests]
+    assert asked == ["/ledger/executions", "/ledger/executors/new"]
+
+
+def test_marks_are_no_lines_of_a_log(run: Run, server: FakeServer) -> None:
+    server.execute(LONG)
+    server.events.append({**server.events[0], "seq": 4, "type": "executor.marked", "title": "Marked"})
+    for words in (("logs", LONG), ("show", LONG)):
+        assert "Marked" not in run("executors", *words).out
+
+
 def test_filters(run: Run, server: FakeServer) -> None:
     server.execute("a1")
     server.execute("g1", config={"type": "grid_executor"})
     said = run("executors", "list", "--type", "grid", "--status", "active", "--controller", "main", "--json")
     assert [row["id"] for row in json.loads(said.out)] == ["g1"]
-    asked = server.requests[-1][1]
+    asked = next(path for _, path, _ in server.requests if "kind=executor" in path)
     for part in ("kind=executor", "status=running", "status=stopping", "controller_id=main", "name=grid_executor"):
         assert part in asked
     assert "status=failed" not in asked
     run("executors", "list", "--status", "failed", "--account", "Sim101")
-    assert "status=failed" in server.requests[-1][1]
-    assert "account=Sim101" in server.requests[-1][1]
+    asked = [path for _, path, _ in server.requests if "kind=executor" in path][-1]
+    assert "status=failed" in asked
+    assert "account=Sim101" in asked
     assert run("executors", "list", "--status", "wild").code == 2
 
 
