@@ -1,4 +1,4 @@
-"""What dialects, commands and the scheduler ask of workflows. One front door: `Workflows`.
+"""What dialects, commands and the scheduler ask of workflows: the front door `Workflows`, in four parts.
 
 Every method takes the caller first, answers only what the caller's organization (and account, if the credential is
 bound to one) may see, and raises NotFound for anything else.
@@ -84,8 +84,8 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 class StartRun(msgspec.Struct, frozen=True, kw_only=True):
     """Start a run of `workflow` (id or alias), or of an inline `definition` that belongs to no workflow.
 
-    `version` None is the published one (Conflict where there is none, unless `drafts`: then the newest). `run_id` is the
-    id wanted. `key` makes a repetition the same run; the same key with another content is a Conflict. `from_run` and
+    `version` None is the published one (Conflict where there is none, unless `drafts`: then the newest). `run_id` is
+    the id wanted. `key` makes a repetition the same run; the same key with another content is a Conflict. `from_run` and
     `from_node`: a run again, from a node on with what was done before it. `attributes` are fields of the run's
     `RunDetail` that the caller says (`external_ref`, `source_system`, `client_safe_metadata` …). `parent`: the run and
     path that wait for it.
@@ -213,9 +213,7 @@ class CheckoutView(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
 
 
-class Workflows(Protocol):
-    # -- definitions
-
+class Definitions(Protocol):
     async def create(self, principal: Principal, draft: Draft) -> WorkflowView:
         """A new workflow with one draft version. Raises Conflict for an alias that is taken."""
         ...
@@ -254,8 +252,8 @@ class Workflows(Protocol):
         """The secret of its inbound webhook, shown once; the one before is void."""
         ...
 
-    # -- runs
 
+class Runs(Protocol):
     async def start(self, principal: Principal, request: StartRun) -> Started:
         """On return the run is on disk, and begins, or awaits its payment. Raises InvalidInput for a payload that the
         schema refuses, Conflict for what cannot be started, Forbidden for another account's workflow."""
@@ -308,8 +306,8 @@ class Workflows(Protocol):
         """Raises NotFound for a node that is not of the run, Conflict for one without batches."""
         ...
 
-    # -- triggers
 
+class Triggers(Protocol):
     async def event(self, principal: Principal, event: EventIn) -> EventTaken: ...
 
     async def hook(self, workflow: str, secret: str, payload: Any, *, key: str | None = None) -> Started:
@@ -327,8 +325,8 @@ class Workflows(Protocol):
 
     async def schedules(self, principal: Principal, *, workflow: str = "") -> Sequence[ScheduleView]: ...
 
-    # -- payment
 
+class Payments(Protocol):
     async def checkout(self, principal: Principal, run_id: str) -> CheckoutView:
         """The checkout session of a run. Raises NotFound for one that costs nothing."""
         ...
@@ -336,3 +334,10 @@ class Workflows(Protocol):
     async def refund(self, principal: Principal, run_id: str, *, reason: str = "") -> CheckoutView:
         """Raises Conflict unless it was paid and is not refunded."""
         ...
+
+
+class Workflows(msgspec.Struct, frozen=True, kw_only=True):
+    definitions: Definitions
+    runs: Runs
+    triggers: Triggers
+    payments: Payments

@@ -4,8 +4,8 @@ A node is started when every edge into it is decided, and at least one of them w
 and so are the edges out of it. An edge out of a node that decides (`if`, `switch`, a wait with a timeout, a `try`) is
 taken if its `branch` is the one that was decided for; an edge without a branch is taken whenever its node ends well.
 
-A container (`for_each`, `try`) has a body: the nodes whose `scope` is its id. They have edges among themselves only, and
-the body begins with those that no edge leads to.
+A container (`for_each`, `try`) has a body: the nodes whose `scope` is its id. They have edges among themselves only,
+and the body begins with those that no edge leads to.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ Whoever performs them tells the outcome as an event. The rules of edges and cont
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeGuard
 
 import msgspec
 
@@ -175,9 +175,8 @@ class _Stepper:
         for path, run in list(self.runs.items()):
             if run.status is NodeStatus.RETRYING and (run.due_at_us or 0) <= self.at_us:
                 self.change(path, status=NodeStatus.READY, due_at_us=None)
-            elif run.status is NodeStatus.WAITING and run.wait is not None:
-                if run.wait.until_us is not None and run.wait.until_us <= self.at_us:
-                    self.waited_out(path, run.wait)
+            elif run.status is NodeStatus.WAITING and _is_over(run.wait, self.at_us):
+                self.waited_out(path, run.wait)
 
     def waited_out(self, path: str, wait: Wait) -> None:
         if wait.kind is WaitKind.TIMER:
@@ -468,6 +467,10 @@ class _Stepper:
             meta=self.before.meta,
             moment_us=self.before.begun_at_us,
         )
+
+
+def _is_over(wait: Wait | None, at_us: int) -> TypeGuard[Wait]:
+    return wait is not None and wait.until_us is not None and wait.until_us <= at_us
 
 
 def _kind(value: Any) -> str:
