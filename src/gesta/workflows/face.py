@@ -85,8 +85,8 @@ class StartRun(msgspec.Struct, frozen=True, kw_only=True):
     """Start a run of `workflow` (id or alias), or of an inline `definition` that belongs to no workflow.
 
     `version` None is the published one (Conflict where there is none, unless `drafts`: then the newest). `run_id` is
-    the id wanted. `key` makes a repetition the same run; the same key with another content is a Conflict. `from_run` and
-    `from_node`: a run again, from a node on with what was done before it. `attributes` are fields of the run's
+    the id wanted. `key` makes a repetition the same run; the same key with another content is a Conflict. `from_run`
+    and `from_node`: a run again, from a node on with what was done before it. `attributes` are fields of the run's
     `RunDetail` that the caller says (`external_ref`, `source_system`, `client_safe_metadata` …). `parent`: the run and
     path that wait for it.
     """

@@ -1,0 +1,1 @@
+"""What performs the nodes that reach beyond the run: one module for each kind."""
