@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import apsw
 import pytest
 
+from gesta.kernel.errors import ServerError
 from gesta.storage.program import Database, Fetch, Many, Program, Statement
 
 CREATE = Statement(
@@ -60,11 +62,21 @@ async def test_one_failing_program_alone_is_rolled_back(database: Database) -> N
 
 async def test_many(database: Database) -> None:
     def fill() -> Program[None]:
-        yield Many(ADD, [(n, "x") for n in range(1000)])
+        yield Many(ADD, [(n, "x") for n in range(2500)])
 
     await database.write(create)
     await database.write(fill)
-    assert len(await database.read(everything)) == 1000
+    assert [a for a, _ in await database.read(everything)] == list(range(2500))
+
+
+async def test_many_rows_with_a_wrong_one_at_the_end_leave_nothing(database: Database) -> None:
+    def fill() -> Program[None]:
+        yield Many(ADD, [(n % 2400, "x") for n in range(2500)])
+
+    await database.write(create)
+    with pytest.raises((ServerError, apsw.ConstraintError)):
+        await database.write(fill)
+    assert await database.read(everything) == []
 
 
 async def test_start_and_stop_may_be_repeated(database: Database) -> None:

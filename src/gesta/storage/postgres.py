@@ -34,6 +34,8 @@ CONNECT_S = 5.0
 READ_PATIENCE_S = 5.0
 WRITE_PATIENCE_S = 8.0
 LONG_PATIENCE_S = 600.0
+# The driver says nothing before the last of many rows is written, so that many are sent in parts within the patience.
+MANY_AT_ONCE = 1000
 
 log = structlog.get_logger("gesta.storage")
 
@@ -292,7 +294,10 @@ async def _run(connection: Connection, program: Program[T], watch: _Watch) -> T:
             if type(op) is Fetch:
                 rows = await connection.fetch(op.statement.postgres, *op.parameters)
             else:
-                await connection.executemany(op.statement.postgres, op.parameters)
+                for first in range(0, len(op.parameters), MANY_AT_ONCE):
+                    part = op.parameters[first : first + MANY_AT_ONCE]
+                    await connection.executemany(op.statement.postgres, part)
+                    watch.answered()
                 rows = []
             watch.answered()
     except StopIteration as done:
