@@ -116,3 +116,8 @@ class Access(Protocol):
         """Take one token of the credential's bucket. Raises RateLimited with `retry_after_s`. Buckets by name in the
         settings; `crosstrade` is 3/s with a burst of 20."""
         ...
+
+    async def derived_key(self, purpose: str) -> bytes:
+        """A secret of this installation for one purpose, the same in every process: what is signed with it can be
+        checked later without being stored."""
+        ...

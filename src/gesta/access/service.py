@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Sequence
 
 import msgspec
@@ -201,6 +202,9 @@ class AccessService:
         return count
 
     # -- the audit trail
+
+    async def derived_key(self, purpose: str) -> bytes:
+        return hmac.digest(await self._sessions.signing_key(), purpose.encode(), "sha256")
 
     async def audit_trail(self, organization: int, limit: int = 100) -> list[AuditEntry]:
         bounded = max(1, min(limit, AUDIT_LIMIT))
