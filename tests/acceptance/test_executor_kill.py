@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from gesta.access.model import Account, AccountType
@@ -174,6 +175,7 @@ class Floor:
     # -- after a kill, from what is on disk alone
 
     async def check(self) -> list[Stored]:
+        await self.let_go()
         database = database_of(self.settings)
         await database.start()
         try:
@@ -187,6 +189,24 @@ class Floor:
         finally:
             await database.stop()
         return executors
+
+    async def let_go(self) -> None:
+        """PostgreSQL may still be at the commit that the dead process has asked for; what is read must be one state."""
+        if not self.settings.database.url.startswith("postgres"):
+            return
+        connection = await asyncpg.connect(self.settings.database.url)
+        others = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        try:
+            async with asyncio.timeout(DIES_S):
+                while True:
+                    if not await connection.fetchval(others):
+                        return
+                    await asyncio.sleep(0.01)
+        finally:
+            await connection.close()
 
     def check_known(self, executors: Sequence[Stored], keys: dict[str, str]) -> None:
         assert self.made.items() <= keys.items(), "an executor that was acknowledged is lost"
@@ -206,7 +226,8 @@ class Floor:
             mine = orders[executor.id]
             working = {order.id for order in mine if order.state not in TERMINAL}
             if executor.is_active:
-                assert working <= executor.orders.keys() <= {order.id for order in mine}
+                followed = executor.orders.keys()
+                assert working <= followed <= {order.id for order in mine}, (executor, mine)
             else:
                 assert not working, f"executor {executor.id} is over, an order of it works on"
                 check_exposure(executor, mine)
