@@ -1,0 +1,56 @@
+"""What a run may be started with: a JSON Schema (draft 2020-12, or the one that `$schema` names).
+
+It is applied in another process (`kernel/bounded.py`): a pattern that backtracks for ever, or a schema that doubles its
+work at every level, is ended and is an error like any other. Nothing is ever fetched: a `$ref` leads within the schema.
+`format` is a remark, as the draft has it, and checks nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gesta.kernel.errors import InvalidInput
+from gesta.workflows.graph.bounded import asked
+
+Schema = dict[str, Any] | bool | None
+
+
+def check_schema(schema: Schema) -> None:
+    """Whether a schema is one: its keywords, its patterns, and every `$ref` within it.
+
+    Raises InvalidInput; `field` is the place in the schema, `details["errors"]` the first ten as
+    `{"path": …, "message": …}`.
+    """
+    if schema is None:
+        return
+    if not isinstance(schema, dict | bool):
+        raise InvalidInput("`input_schema` must be a JSON Schema: an object, true or false.", field="input_schema")
+    try:
+        errors = asked("schema_check", schema=schema)
+    except InvalidInput as error:
+        raise InvalidInput(f"`input_schema` cannot be used. {error.message}", field="input_schema") from None
+    _raise(errors, "input_schema", "`input_schema` is not a JSON Schema")
+
+
+def check_input(schema: Schema, payload: Any) -> None:
+    """Whether a payload meets a schema; any payload meets None.
+
+    Raises InvalidInput; `field` is the first place that does not (`input` for the whole), `details["errors"]` the first
+    ten as `{"path": …, "message": …}`, paths as in `order.legs[0].qty`.
+    """
+    if schema is None or schema is True:
+        return
+    try:
+        errors = asked("schema_input", schema=schema, payload=payload)
+    except InvalidInput as error:
+        raise InvalidInput(f"The input could not be checked. {error.message}", field="input") from None
+    _raise(errors, "input", "The input does not fit")
+
+
+def _raise(errors: list[dict[str, str]], whole: str, what: str) -> None:
+    if not errors:
+        return
+    first = errors[0]
+    place = f" at `{first['path']}`" if first["path"] else ""
+    more = f" ({len(errors)} errors{' are shown' if len(errors) == 10 else ''})" if len(errors) > 1 else ""
+    raise InvalidInput(f"{what}{place}: {first['message']}{more}", field=first["path"] or whole, errors=errors)
