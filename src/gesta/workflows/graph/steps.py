@@ -43,7 +43,7 @@ from gesta.workflows.graph.progress import (
 )
 from gesta.workflows.graph.rendering import holds, query, render
 
-__all__ = ["begin", "node_of", "step", "todo"]
+__all__ = ["begin", "node_of", "resume", "step", "todo"]
 
 US = 1_000_000
 
@@ -52,6 +52,13 @@ def begin(plan: Plan, *, input: Any, meta: dict[str, str], at_us: int) -> Progre
     """A run at its start. The payload has been checked against the definition's schema."""
     deadline_us = at_us + int(plan.definition.timeout_s * US)
     progress = Progress(input=input, meta=meta, begun_at_us=at_us, deadline_us=deadline_us)
+    stepper = _Stepper(plan, progress, at_us)
+    stepper.settle()
+    return stepper.progress
+
+
+def resume(plan: Plan, progress: Progress, at_us: int) -> Progress:
+    """A run that is opened again: what follows from what it has done is begun."""
     stepper = _Stepper(plan, progress, at_us)
     stepper.settle()
     return stepper.progress

@@ -84,6 +84,7 @@ CREATE TABLE workflow_runs (
 -- postgres:
 ) WITH (fillfactor = 80);
 -- end
+CREATE INDEX workflow_runs_id ON workflow_runs (id);
 CREATE INDEX workflow_runs_due ON workflow_runs (updated_at) WHERE state = 'due';
 CREATE INDEX workflow_runs_running ON workflow_runs (owner) WHERE state = 'running';
 CREATE INDEX workflow_runs_wake ON workflow_runs (wake_at) WHERE state = 'parked' AND wake_at IS NOT NULL;

@@ -76,7 +76,7 @@ class Carrier:
         plans: Plans,
         performers: Mapping[NodeType, Performer],
         owner: str,
-        on_changed: Callable[[Changed], Awaitable[None]],
+        on_changed: Callable[[int, Changed], Awaitable[None]],
     ) -> None:
         self._database = database
         self._clock = clock
@@ -140,7 +140,7 @@ class Carrier:
 
     async def write(self, program: Callable[[], Any], segment: SegmentId) -> Changed:
         changed: Changed = await self._insist(program, segment)
-        await self._on_changed(changed)
+        await self._on_changed(segment.organization, changed)
         return changed
 
     @property

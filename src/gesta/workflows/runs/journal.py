@@ -52,15 +52,20 @@ from gesta.workflows.runs.rows import (
 )
 from gesta.workflows.runs.telling import STATUS_OF_OUTCOME, detail_of, events_between
 
+# What is over when an execution is.
+ENDED_KINDS = (WaitKind.EXECUTOR, WaitKind.RUN)
+
 _woken_decoder = msgspec.json.Decoder(Woken)
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transaction did: segments to submit, the feed position that it came to, runs that are over now."""
+    """What a transaction did: segments to submit, the feed position that it came to, runs that are over now, and ends
+    that a run waits for from now on: (organization, kind, key)."""
 
     due: tuple[SegmentId, ...] = ()
     seq: int = 0
     over: tuple[tuple[int, str], ...] = ()
+    awaits: tuple[tuple[int, WaitKind, str], ...] = ()
     is_done: bool = True
 
     def with_(self, other: Changed) -> Changed:
@@ -68,6 +73,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
             due=(*self.due, *other.due),
             seq=max(self.seq, other.seq),
             over=(*self.over, *other.over),
+            awaits=(*self.awaits, *other.awaits),
             is_done=self.is_done,
         )
 
@@ -101,7 +107,7 @@ def born(
     changed = Changed(seq=result.seq)
     if run.state != RunState.UNPAID:
         changed = changed.with_((yield from _tell(run, plan, None, now_us)))
-        yield from _write_waits(run)
+        changed = changed.with_((yield from _write_waits(run)))
         if run.state == RunState.DUE:
             changed = changed.with_(Changed(due=(run.segment_id,)))
     reach("workflows.born.rows")
@@ -303,16 +309,16 @@ def _put(
     )
     yield Fetch(SQL["run.put"], put_row_of(after))
     yield Fetch(SQL["wait.clear"], (run.organization, run.id))
-    yield from _write_waits(after)
-    changed = yield from _tell(after, plan, before, now_us, first=first)
+    changed = yield from _write_waits(after)
+    changed = changed.with_((yield from _tell(after, plan, before, now_us, first=first)))
     if state == RunState.DUE:
         changed = changed.with_(Changed(due=(after.segment_id,)))
     return changed
 
 
-def _write_waits(run: RunRow) -> Program[None]:
+def _write_waits(run: RunRow) -> Program[Changed]:
     if run.state != RunState.PARKED:
-        return
+        return Changed()
     waits = todo(run.progress).waits
     rows = [
         (run.organization, run.id, path, wait.kind.value, wait.key, run.account)
@@ -321,6 +327,8 @@ def _write_waits(run: RunRow) -> Program[None]:
     ]
     if rows:
         yield Many(SQL["wait.add"], rows)
+    ends = [wait for wait in waits.values() if wait.kind in ENDED_KINDS]
+    return Changed(awaits=tuple((run.organization, wait.kind, wait.key) for wait in ends))
 
 
 def _tell(

@@ -85,3 +85,13 @@ DELETE FROM workflow_workers WHERE id = $1
 
 -- name: worker.all
 SELECT id, started_at, beat_at FROM workflow_workers ORDER BY id
+
+-- By id alone, for callers without a credential.
+-- name: run.of_id
+SELECT organization, id, account, workflow, version, definition, state, segment, fence, wave, owner, stop_asked, wake_at,
+  parent_run, parent_path, progress, created_at, updated_at
+FROM workflow_runs WHERE id = $1
+
+-- What a process had under way.
+-- name: run.running_of
+SELECT organization, id, segment FROM workflow_runs WHERE state = 'running' AND owner = $1
