@@ -31,7 +31,7 @@ NUMBER_BITS = 32
 NUMBER_MASK = (1 << NUMBER_BITS) - 1
 # A page over more groups than this is not read on the event loop.
 MOST_INLINE = 512
-# Asking a group costs as much as looking at this many executors in order. (Measured on both databases.)
+# Asking a group is taken to cost as much as looking at this many executors in order: an estimate from SQLite.
 COST_OF_GROUP = 16
 # A walk looks at this many times as many executors as it should need by the share of the groups.
 WALK_HEADROOM = 2
