@@ -123,12 +123,14 @@ class Performed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failed(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt failed. `is_final`: another would fail in the same way. `jitter` in [-1, 1] varies the backoff."""
+    """An attempt failed. `is_final`: another would fail in the same way. `jitter` in [-1, 1] varies the backoff, which
+    is at least `retry_after_s`, as far as the node's `retry.most_s` allows it."""
 
     path: str
     error: str
     is_final: bool = False
     jitter: float = 0.0
+    retry_after_s: float = 0.0
     output: Any = None
     at_us: int
 

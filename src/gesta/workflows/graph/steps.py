@@ -14,6 +14,7 @@ import msgspec
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.graph.configs import moment_us, seconds
 from gesta.workflows.graph.definition import (
+    BRANCHES,
     CONTAINERS,
     DEFAULT_CASE,
     MOST_ITEMS,
@@ -147,8 +148,10 @@ class _Stepper:
         if event.wait is not None:
             self.change(event.path, status=NodeStatus.WAITING, wait=event.wait, output=event.output)
         else:
+            # What it would have waited for was over already.
+            branches = BRANCHES.get(node_of(self.plan, event.path).type, frozenset())
             self.change(event.path, attempts=run.attempts + 1)
-            self.succeed(event.path, event.output)
+            self.succeed(event.path, event.output, branch="resumed" if "resumed" in branches else "")
 
     def failed(self, event: Failed) -> None:
         run = self.runs.get(event.path)
@@ -161,6 +164,7 @@ class _Stepper:
             return
         wait_s = min(retry.backoff_s * retry.factor ** (attempts - 1), retry.most_s)
         wait_s *= 1 + retry.jitter * event.jitter
+        wait_s = max(wait_s, min(event.retry_after_s, retry.most_s))
         self.change(event.path, status=NodeStatus.RETRYING, due_at_us=self.at_us + int(wait_s * US))
 
     def woken(self, event: Woken) -> None:

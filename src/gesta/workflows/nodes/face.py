@@ -36,13 +36,15 @@ class Performed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NodeFailed(Exception):
-    """The attempt failed, in words that the workflow's owner can act on. `is_final`: another would fail likewise."""
+    """The attempt failed, in words that the workflow's owner can act on. `is_final`: another would fail likewise.
+    `retry_after_s`: who was asked wants no other attempt before that; it counts up to the node's `retry.most_s`."""
 
-    def __init__(self, message: str, *, is_final: bool = False, output: Any = None) -> None:
+    def __init__(self, message: str, *, is_final: bool = False, output: Any = None, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.message = message
         self.is_final = is_final
         self.output = output
+        self.retry_after_s = retry_after_s
 
 
 #: Performs one type of node. Raises NodeFailed, or a GestaError of a front door.

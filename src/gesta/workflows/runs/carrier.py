@@ -59,6 +59,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str = ""
     is_final: bool = False
     jitter: float = 0.0
+    retry_after_s: float = 0.0
 
 
 _given_decoder = msgspec.json.Decoder(Given, float_hook=Decimal)
@@ -192,7 +193,9 @@ class Carrier:
             performer = self._performers[node.type]
             done = await asyncio.wait_for(performer(performance), node.timeout_s)
         except NodeFailed as error:
-            return self._failed(error.message, is_final=error.is_final, output=error.output)
+            return self._failed(
+                error.message, is_final=error.is_final, output=error.output, retry_after_s=error.retry_after_s
+            )
         except TimeoutError:
             return self._failed(f"It took longer than {node.timeout_s:g} s.")
         except CallerError as error:
@@ -205,10 +208,16 @@ class Carrier:
             return self._failed("An internal error; the server's log has it.")
         return Given(outcome="done", at_us=self._now(), output=done.output, wait=done.wait)
 
-    def _failed(self, message: str, *, is_final: bool = False, output: Any = None) -> Given:
+    def _failed(self, message: str, *, is_final: bool = False, output: Any = None, retry_after_s: float = 0.0) -> Given:
         jitter = int.from_bytes(self._ids.random_bytes(2), "big") / 32767.5 - 1
         return Given(
-            outcome="failed", at_us=self._now(), error=message, is_final=is_final, jitter=jitter, output=output
+            outcome="failed",
+            at_us=self._now(),
+            error=message,
+            is_final=is_final,
+            jitter=jitter,
+            retry_after_s=retry_after_s,
+            output=output,
         )
 
 
@@ -296,6 +305,7 @@ class _Segment:
                 error=given.error,
                 is_final=given.is_final,
                 jitter=given.jitter,
+                retry_after_s=given.retry_after_s,
                 output=given.output,
                 at_us=given.at_us,
             )
