@@ -297,6 +297,14 @@ async def test_a_configuration_that_cannot_be_leaves_nothing(bench: Bench, confi
     assert await bench.ledger.head(bench.principal.organization.id) == 0
 
 
+@pytest.mark.parametrize("word", ["search", "summary", "performance", "types", "positions"])
+async def test_an_executor_is_not_called_like_a_route(bench: Bench, word: str) -> None:
+    await bench.quote("60000")
+    with pytest.raises(InvalidInput, match="a word of the API's own"):
+        await bench.create(id=word)
+    assert bench.runner.count == 0
+
+
 async def test_an_id_that_two_organizations_chose_is_two_executors(start: Callable[[], Awaitable[Bench]]) -> None:
     import msgspec
 

@@ -23,7 +23,7 @@ from gesta.executors.journal import SQL, Stored
 from gesta.executors.machines.face import Command, Machine, Place, Price, Started, StopAsked, Trade
 from gesta.executors.registry import machine_of
 from gesta.executors.runner import Live, Runner
-from gesta.executors.vocabulary import DEFAULT_ACCOUNT
+from gesta.executors.vocabulary import DEFAULT_ACCOUNT, ROUTE_WORDS
 from gesta.kernel.errors import Conflict, InvalidInput, NotFound
 from gesta.kernel.ids import IdSource
 from gesta.kernel.json import encode_json_sorted
@@ -245,6 +245,8 @@ class Executors:
             return base58(hashlib.sha256(self._ids.random_bytes(32)).digest())
         if not isinstance(wanted, str) or not 0 < len(wanted) <= MAX_ID or not wanted.isprintable() or "/" in wanted:
             raise InvalidInput(f"`id` has 1 to {MAX_ID} printable characters and no slash.", field="id")
+        if wanted in ROUTE_WORDS:
+            raise InvalidInput(f"`{wanted}` is a word of the API's own and cannot be an id.", field="id")
         try:
             await self._reading.get(principal, wanted)
         except NotFound:

@@ -26,3 +26,6 @@ STATUS_OF_CLOSE_TYPE: Final[dict[CloseType, Status]] = {
     CloseType.COMPLETED: Status.SUCCEEDED,
     CloseType.POSITION_HOLD: Status.SUCCEEDED,
 }
+
+# What stands where an id may in `/executors/{id}`: an executor of this name could not be read there.
+ROUTE_WORDS = frozenset({"search", "summary", "performance", "types", "positions"})
