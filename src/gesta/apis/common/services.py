@@ -18,6 +18,7 @@ from gesta.kernel.clock import Clock
 from gesta.kernel.errors import Unavailable
 from gesta.kernel.ids import IdSource
 from gesta.ledger.records import NewExecution
+from gesta.workflows.face import Workflows
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +61,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     trading: Trading | None = None
     market: Market | None = None
     executors: Executors | None = None
+    workflows: Workflows | None = None
 
     @property
     def trades(self) -> Trading:
@@ -74,6 +76,13 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
         if self.executors is None:
             raise Unavailable("Executors are switched off on this server (setting `trading.enabled`).")
         return self.executors
+
+    @property
+    def runs_workflows(self) -> Workflows:
+        """The front door of workflows. Raises Unavailable where this process has none."""
+        if self.workflows is None:
+            raise Unavailable("Workflows are switched off on this server (setting `workflows.enabled`).")
+        return self.workflows
 
     @property
     def markets(self) -> Market:
