@@ -22,6 +22,7 @@ NAMES = (
     "replay",
     "executors",
     "executor_reads",
+    "executor_trails",
 )
 
 
