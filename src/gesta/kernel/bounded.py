@@ -21,14 +21,16 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
+from gesta.kernel.clock import SystemClock
 from gesta.kernel.errors import InvalidInput, Unavailable
 
+#: Not injected: a child that does not answer is late by the clock on the wall.
+_clock: Final = SystemClock()
 _HEADER: Final = struct.Struct(">cI")
 _DONE: Final = b"+"
 _REFUSED: Final = b"-"
@@ -87,6 +89,9 @@ class BoundedPool:
             self._open()
         child = self._free.get()
         try:
+            if child is not None and child.process.poll() is not None:  # ended from outside: not this job's doing
+                child.end()
+                child = None
             if child is None:
                 child = self._started()
             return child.answer(job)
@@ -108,11 +113,11 @@ class BoundedPool:
 
     def close(self) -> None:
         """End every child that is free. The pool may be used again."""
-        for _ in range(self._count):
-            try:
-                child = self._free.get_nowait()
-            except queue.Empty:
-                return
+        taken: list[_Child | None] = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._free.get_nowait())
+        for child in taken:
             if child is not None and self._owner == os.getpid():
                 child.end()
             self._free.put(None)
@@ -144,13 +149,13 @@ class _Child:
             self.line.close()
             raise Unavailable(f"No process could be started: {error}") from error
         try:
-            self._received(time.monotonic() + _START_S)
+            self._received(_clock.monotonic_s() + _START_S)
         except BaseException:
             self.end()
             raise
 
     def answer(self, job: bytes) -> bytes:
-        deadline = time.monotonic() + self.bounds.wall_s + _GRACE_S
+        deadline = _clock.monotonic_s() + self.bounds.wall_s + _GRACE_S
         try:
             self.line.settimeout(self.bounds.wall_s + _GRACE_S)
             self.line.sendall(_HEADER.pack(_DONE, len(job)) + job)
@@ -175,7 +180,7 @@ class _Child:
     def _exactly(self, length: int, deadline: float) -> bytes:
         data = bytearray()
         while len(data) < length:
-            self.line.settimeout(max(0.001, deadline - time.monotonic()))
+            self.line.settimeout(max(0.001, deadline - _clock.monotonic_s()))
             part = self.line.recv(min(1 << 20, length - len(data)))
             if not part:
                 raise ConnectionResetError

@@ -82,9 +82,8 @@ def _check_schema(schema: Any) -> list[dict[str, str]]:
     """What is wrong with a schema itself."""
     from jsonschema.exceptions import SchemaError
 
-    validator = _validator(schema)
     try:
-        type(validator).check_schema(schema)
+        _kind(schema).check_schema(schema)
     except SchemaError as error:
         return [_told(error)]
     return _unresolved(schema)
@@ -100,20 +99,28 @@ def _check_input(schema: Any, payload: Any) -> list[dict[str, str]]:
         raise Refused(f"The schema refers to `{_short(str(error.ref))}`, which is not in it.") from None
 
 
-def _validator(schema: Any) -> Any:
-    from jsonschema import Draft202012Validator, validators
-    from referencing import Registry
+def _kind(schema: Any) -> Any:
+    """The draft that a schema is written for."""
+    from jsonschema import validators
 
     named = schema.get("$schema") if isinstance(schema, dict) else None
-    kind: Any = (
-        validators.validator_for(schema, default=cast("Any", None)) if named is not None else Draft202012Validator
-    )
+    if named is None:
+        return validators.Draft202012Validator
+    kind = validators.validator_for(schema, default=cast("Any", None)) if isinstance(named, str) else None
     if kind is None:
         raise Refused(f"The schema is written for `{_short(str(named))}`, which is not known.")
+    return kind
+
+
+def _validator(schema: Any) -> Any:
+    from jsonschema import validators
+    from referencing import Registry
+
+    kind = _kind(schema)
     # Numbers are Decimals here, so that multiples of 0.01 are; 1.0 is an integer still.
     checker = kind.TYPE_CHECKER.redefine("integer", _is_integer)
-    # An empty registry: nothing is ever fetched.
     extended: Any = cast("Any", validators).extend(kind, type_checker=checker)
+    # An empty registry: nothing is ever fetched.
     return extended(schema, registry=Registry())
 
 
