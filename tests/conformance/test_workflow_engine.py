@@ -305,6 +305,21 @@ async def test_what_a_client_submits_a_worker_carries_out(make: Make) -> None:
     assert sorted(s.run for s in program.ended) == ["one", "two"]
 
 
+async def test_what_waits_on_disk_is_not_begun_beside_it(make: Make) -> None:
+    """Submitted again by a process with room, while it waits for a worker."""
+    client = make("server", carries=False)
+    await client.start(Program().carry)
+    many = [segment(f"run{number}") for number in range(250)]
+    await client.submit(many)
+    await client.stop(timeout_s=0)
+    worker, program = make("w1"), Program(ends_after=250)
+    await worker.start(program.carry)
+    await worker.submit(many[::-1])
+    await program.end()
+    await worker.stop(timeout_s=5)
+    assert len(program.ended) == len(set(program.ended)) == 250
+
+
 # -- what DBOS must not do
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -45,6 +46,10 @@ QUEUE = "segments"
 # A segment that could not be carried out is tried again after so long, twice as long each time, up to a minute.
 AGAIN_S = 1.0
 AGAIN_MOST_S = 60.0
+# In one transaction, which the steps of others wait for.
+ENQUEUED_AT_ONCE = 100
+# How long a stop waits for steps that do not heed their cancellation.
+HEEDLESS_S = 10.0
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _POOL = "dbos-executor-"
 
@@ -172,10 +177,14 @@ class DbosEngine:
 
     async def _end_segments(self, timeout_s: float) -> None:
         if self._beginning:
-            await asyncio.wait(self._beginning)
+            await asyncio.wait(self._beginning, timeout=HEEDLESS_S)
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=timeout_s)
+        deadline = time.monotonic() + HEEDLESS_S
         while self._under_way:
+            if time.monotonic() > deadline:
+                log.error("segments_do_not_stop", count=len(self._under_way))
+                break
             for task in self._under_way:
                 task.cancel()
             await asyncio.wait(self._under_way, timeout=1)
@@ -202,8 +211,8 @@ class DbosEngine:
         if self._settings.carries:
             room = max(0, self._settings.concurrency - len(self._under_way) - len(self._beginning))
         begun = [self._begin_apart(segment) for segment in segments[:room]]
-        if len(segments) > room:
-            await self._in_thread(lambda: self._enqueue(segments[room:]))
+        for at in range(room, len(segments), ENQUEUED_AT_ONCE):
+            await self._in_thread(partial(self._enqueue, segments[at : at + ENQUEUED_AT_ONCE]))
         if begun:
             # Were one cancelled between its row and its task, it would wait for the next start.
             await asyncio.shield(asyncio.gather(*begun))
