@@ -48,6 +48,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     body_timeout_s: float = 30
     websocket_frame_bytes: int = 1024 * 1024
     stream_heartbeat_s: float = 15
+    sync_wait_s: float = 60
 
 
 class Services(msgspec.Struct, frozen=True, kw_only=True):
