@@ -86,6 +86,8 @@ def read_data(reading: Building, id: str, type: NodeType, data: dict[str, Any]) 
         field.name: value
         for field in SPECS[type].fields
         if (value := first_of(data, (field.name, *names.get(field.name, ())))) is not None
+        # Null is a value, too, where any JSON is.
+        or (field.kind == "any" and field.name in data)
     }
     match type:
         case NodeType.HTTP:
