@@ -15,6 +15,8 @@ DEFAULT_BUCKETS = {
     "crosstrade_subscribe": Bucket(rate_per_s=20 / 60, burst=5),
     "hummingbot": Bucket(rate_per_s=1000, burst=2000),
     "b3os": Bucket(rate_per_s=1000, burst=2000),
+    # Executions that anybody may create, for each address and workflow.
+    "b3os_public": Bucket(rate_per_s=1, burst=20),
     "refold": Bucket(rate_per_s=1000, burst=2000),
     "native": Bucket(rate_per_s=1000, burst=2000),
 }

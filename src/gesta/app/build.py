@@ -52,7 +52,7 @@ MIGRATIONS = (
 PREFIXES = {
     "crosstrade": ("/v1/api", "/ws/stream"),
     "hummingbot": ("/executors", "/ws/executors", "/accounts", "/connectors", "/market-data"),
-    "b3os": ("/v1/executions", "/v1/public", "/v1/runs", "/v1/workflows"),
+    "b3os": ("/v1/executions", "/v1/public", "/v1/runs", "/v1/workflows", "/v1/webhooks"),
     "refold": ("/api/v2/public", "/api/v1"),
     "native": ("/ledger",),
 }

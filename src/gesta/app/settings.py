@@ -167,6 +167,9 @@ class RateSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = _default("crosstrade_subscribe")
     hummingbot: Annotated[BucketSettings, Meta(description="Hummingbot publishes no limit.")] = _default("hummingbot")
     b3os: Annotated[BucketSettings, Meta(description="B3OS publishes no limit.")] = _default("b3os")
+    b3os_public: Annotated[
+        BucketSettings, Meta(description="Executions of public workflows, for each address and workflow.")
+    ] = _default("b3os_public")
     refold: Annotated[BucketSettings, Meta(description="Refold publishes no limit.")] = _default("refold")
     native: Annotated[BucketSettings, Meta(description="Gesta's own API under `/ledger`.")] = _default("native")
 

@@ -39,7 +39,7 @@ from gesta.trading.orders import Side as OrderSide
 # No test here is about rates.
 UNLIMITED = {
     f"rates.{bucket}.{field}": value
-    for bucket in ("crosstrade", "crosstrade_subscribe", "hummingbot", "b3os", "refold", "native")
+    for bucket in ("crosstrade", "crosstrade_subscribe", "hummingbot", "b3os", "b3os_public", "refold", "native")
     for field, value in (("rate_per_s", 1e9), ("burst", 1_000_000_000))
 }
 EVERYTHING = frozenset(Scope)

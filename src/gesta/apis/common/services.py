@@ -82,7 +82,10 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     def runs_workflows(self) -> Workflows:
         """The front door of workflows. Raises Unavailable where this process has none."""
         if self.workflows is None:
-            raise Unavailable("Workflows are switched off on this server (setting `workflows.enabled`).")
+            raise Unavailable(
+                "Workflows are switched off on this server (setting `workflows.enabled`).",
+                setting="workflows.enabled",
+            )
         return self.workflows
 
     @property
