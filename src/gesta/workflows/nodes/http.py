@@ -45,6 +45,7 @@ _GOES_ALONG: Final = frozenset(
     }
 )
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}", re.ASCII)
+_HOST = re.compile(r"[0-9A-Za-z_]([0-9A-Za-z._-]{0,252})", re.ASCII)
 _US: Final = 1_000_000
 
 
@@ -133,14 +134,29 @@ def url_of(text: str) -> httpx.URL:
     try:
         url = httpx.URL(text.strip())
     except (httpx.InvalidURL, ValueError, UnicodeError):
-        refused(f"`url` came to {shown(text)}, which is no address.")
-    if url.scheme not in ("http", "https") or not url.host:
-        refused(f"`url` must come to an http:// or https:// address with a host, and came to {shown(text)}.")
+        refused(f"`url` came to {_shown_url(text)}, which is no address.")
     if url.userinfo:
         refused("`url` holds a user or password; send them as the header `Authorization`.")
+    if not _is_address(url):
+        refused(f"`url` must come to an http:// or https:// address with a host, and came to {_shown_url(text)}.")
     if len(str(url)) > MOST_URL:
         refused(f"`url` came to more than {MOST_URL} characters.")
     return url.copy_with(fragment=None)
+
+
+def _is_address(url: httpx.URL) -> bool:
+    """Whether it is an http or https address of a host that can be one."""
+    host = url.raw_host.decode("ascii", "replace")
+    return (
+        url.scheme in ("http", "https")
+        and bool(_HOST.fullmatch(host) or ":" in host)
+        and (url.port is None or 0 < url.port < 65_536)
+    )
+
+
+def _shown_url(text: str) -> str:
+    """Without what may be a credential."""
+    return shown(text.partition("?")[0]) if "@" not in text else "one with a user or password"
 
 
 def redirected(request: httpx.Request, status: int, location: str) -> httpx.Request:
@@ -149,8 +165,8 @@ def redirected(request: httpx.Request, status: int, location: str) -> httpx.Requ
     try:
         url = request.url.join(location)
     except (httpx.InvalidURL, ValueError, UnicodeError):
-        refused(f"{name}: redirects to {shown(location)}, which is no address.")
-    if url.scheme not in ("http", "https") or not url.host or url.userinfo:
+        refused(f"{name}: redirects to {_shown_url(location)}, which is no address.")
+    if url.userinfo or not _is_address(url):
         refused(f"{name}: redirects to what is no http:// or https:// address.")
     if len(str(url)) > MOST_URL:
         refused(f"{name}: redirects to an address of more than {MOST_URL} characters.")
