@@ -19,6 +19,7 @@ from gesta.kernel.errors import Unavailable
 from gesta.kernel.ids import IdSource
 from gesta.ledger.records import NewExecution
 from gesta.workflows.face import Workflows
+from gesta.workflows.hooks_face import Webhooks
 
 
 class Decoded(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class Services(msgspec.Struct, frozen=True, kw_only=True):
     market: Market | None = None
     executors: Executors | None = None
     workflows: Workflows | None = None
+    webhooks: Webhooks | None = None
 
     @property
     def trades(self) -> Trading:
