@@ -1,7 +1,7 @@
 """Write the pages of docs/ that are made from code: `make docs`. tests/test_house.py compares them with the code.
 
-Reference pages come from `scripts.reference` and `scripts.instruments`; the two life cycles are drawn here, from their
-tables.
+Reference pages come from `scripts.reference`, `scripts.instruments` and `scripts.workflow_nodes`; the two life cycles
+are drawn here, from their tables.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from gesta.ledger.lifecycle import TERMINAL, TRANSITIONS
 from gesta.ledger.records import Kind, Status
 from gesta.trading import order_states
 from gesta.trading.orders import OrderState
-from scripts import instruments, reference
+from scripts import instruments, reference, workflow_nodes
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -140,6 +140,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "order-lifecycle.md": order_lifecycle_markdown,
     **instruments.PAGES,
     **reference.PAGES,
+    **workflow_nodes.PAGES,
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -113,6 +114,14 @@ def test_what_is_written_back_is_the_same_workflow() -> None:
     assert diff(definition, again).is_empty
     assert again.nodes == definition.nodes
     assert written["nodes"]["guarded"]["body"]["each"]["body"]["pay"]["next"] == "note"
+
+
+def test_the_examples_of_the_guide_can_be_run() -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "workflows.md"
+    examples = [block.partition("```")[0] for block in page.read_text("utf-8").split("```yaml\n")[1:]]
+    assert [header_of(example).name for example in examples] == ["Settle an order", "Open a position"]
+    for example in examples:
+        assert read_definition(example).source == "gesta"
 
 
 def test_the_words_about_a_workflow() -> None:
