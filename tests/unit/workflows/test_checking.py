@@ -270,6 +270,12 @@ def test_a_schema_is_a_schema() -> None:
     check(graph(input_schema={"type": "object", "required": ["a"]}))
 
 
+def test_an_id_that_is_a_word_of_templates_is_warned_about() -> None:
+    (warning,) = check(graph(log("item"), edges="start>item"))
+    assert (warning.node, warning.field) == ("item", "id")
+    assert "`{{nodes.item}}`" in warning.message
+
+
 def test_warnings() -> None:
     definition = graph(
         Node(id="loop", type=NodeType.FOR_EACH, config={"items": [1]}),

@@ -136,6 +136,12 @@ def test_templates_stand_wherever_a_value_does() -> None:
     assert told("http", config) == {}
 
 
+def test_null_means_nothing_but_where_any_json_is_a_value() -> None:
+    assert normal(NodeType.FOR_EACH, {"items": [], "at_once": None}) == {"items": []}
+    assert normal(NodeType.TRANSFORM, {"value": None}) == {"value": None}
+    assert normal(NodeType.LOG, {"no_such": None}) == {"no_such": None}
+
+
 def test_the_short_form_of_if_is_written_out() -> None:
     assert normal(NodeType.IF, {"jsonata": "a > 1"}) == {"condition": {"jsonata": "a > 1"}}
     assert normal(NodeType.TRANSFORM, {"jsonata": "a"}) == {"jsonata": "a"}

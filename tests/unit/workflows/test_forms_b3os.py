@@ -124,6 +124,7 @@ def test_it_is_shown_as_it_was_written() -> None:
 def test_its_looks_give_the_form_away() -> None:
     assert form_of(watch()) == "b3os"
     assert form_of({"nodes": {"root": {"type": "manual", "children": []}}}) == "b3os"
+    assert form_of({"nodes": {"root": {"type": "manual"}}}) == "b3os"
 
 
 def test_another_forms_definition_is_shown_in_this_one() -> None:

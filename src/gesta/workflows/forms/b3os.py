@@ -41,6 +41,9 @@ def looks_so(document: dict[str, Any]) -> bool:
         return True
     if not isinstance(nodes, dict):
         return False
+    root = nodes.get(ROOT)
+    if isinstance(root, dict) and root.get("type") in ("manual", "cronjob"):
+        return True
     return any(isinstance(raw, dict) and {"payload", "children", "loopBody"} & set(raw) for raw in nodes.values())
 
 

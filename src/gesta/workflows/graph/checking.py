@@ -29,6 +29,7 @@ from gesta.workflows.graph.problems import Problem, nearest, refuse, shown
 from gesta.workflows.graph.rendering import check as check_templates
 from gesta.workflows.graph.rendering import check_condition, check_query, references
 from gesta.workflows.graph.schemas import check_schema
+from gesta.workflows.graph.template_values import WORDS
 from gesta.workflows.graph.triggers import price_problems, trigger_problems
 
 __all__ = ["MOST_EDGES", "check"]
@@ -276,6 +277,9 @@ def _conditions(node: Node) -> Iterable[tuple[str, Any]]:
 def _warnings(definition: Definition) -> Iterator[Problem]:
     types = {node.type for node in definition.nodes}
     for node in definition.nodes:
+        if node.id in WORDS:
+            message = f"`{{{{{node.id}}}}}` means something else; write `{{{{nodes.{node.id}}}}}` for this node."
+            yield Problem(node=node.id, field="id", message=message)
         if node.type is NodeType.FOR_EACH and NodeType.RESPONSE in types:
             message = "Refold does not run a workflow with a group and a response synchronously; Gesta does."
             yield Problem(node=node.id, field="type", message=message)

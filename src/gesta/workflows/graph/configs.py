@@ -151,7 +151,7 @@ SPECS: Final[dict[NodeType, Spec]] = {
         ),
     ),
     NodeType.SUB_FLOW: Spec(
-        meaning="Starts a run of another workflow. Its output is that run's, or its id if it does not wait.",
+        meaning="Starts a run of another workflow. Its output is that run's, or `{run_id}` if it does not wait.",
         fields=(
             _text("workflow", "Its id or alias.", required=True),
             Field(name="version", kind="integer", meaning="The published one, if left out.", low=1, high=2**31 - 1),
@@ -189,7 +189,7 @@ SPECS: Final[dict[NodeType, Spec]] = {
         fields=(
             Field(name="config", kind="object", meaning="As the Hummingbot dialect writes it.", required=True),
             _text("account", "The trading account.", default="master_account"),
-            _text("controller_id", "What the executor belongs to."),
+            _text("controller_id", "What the executor belongs to.", default="main"),
         ),
     ),
     NodeType.EXECUTOR_AWAIT: Spec(
@@ -230,11 +230,18 @@ SPECS: Final[dict[NodeType, Spec]] = {
 
 
 def normal(type: NodeType, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration as the interpreter reads it: the short form of `if` is written out."""
-    if type is NodeType.IF and "jsonata" in config and "condition" not in config:
-        rest = {name: value for name, value in config.items() if name != "jsonata"}
-        return rest | {"condition": {"jsonata": config["jsonata"]}}
-    return dict(config)
+    """The configuration as the interpreter reads it: the short form of `if` is written out, and null is left out where
+    it means nothing."""
+    plain = {
+        name: value
+        for name, value in config.items()
+        if value is not None or (field := SPECS[type].field(name)) is None or field.kind == "any"
+    }
+    if type is NodeType.IF and "jsonata" in plain and "condition" not in plain:
+        return {name: value for name, value in plain.items() if name != "jsonata"} | {
+            "condition": {"jsonata": plain["jsonata"]}
+        }
+    return plain
 
 
 def check_config(node: Node) -> list[Problem]:
