@@ -114,7 +114,7 @@ class MemoryRuns:
 
     async def start_view(self, view: WorkflowView, request: StartRun, principal: Principal | None) -> Started:
         if view.status is WorkflowStatus.ARCHIVED:
-            raise Conflict(f"Workflow {view.id} is archived; nothing starts it.", workflow=view.id)
+            raise Conflict(f"Workflow {view.id} is archived; nothing starts it.", workflow=view.id, problem="archived")
         version = request.version or view.published_version or (view.newest_version if request.drafts else None)
         if version is None:
             raise Conflict(f"Workflow {view.id} is not published; publish it first.", workflow=view.id)
@@ -146,12 +146,14 @@ class MemoryRuns:
             content = hashlib.sha256(encode_json_sorted([request.input, dict(request.attributes)])).digest()
             known = self._keys.get((organization, workflow_id, request.key))
             if known is not None and known[1] != content:
-                raise Conflict("This idempotency key was used for another execution; use a new one.")
+                raise Conflict(
+                    "This idempotency key was used for another execution; use a new one.", problem="idempotency"
+                )
             if known is not None:
                 return await self._started(organization, known[0], is_new=False)
         run_id = hex_id(self._ids, 24) if request.run_id is None else request.run_id
         if (organization, run_id) in self._kept:
-            raise Conflict(f"Run {run_id} exists.", run_id=run_id)
+            raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         if request.key is not None:
             self._keys[organization, workflow_id, request.key] = (run_id, content)
         plan, owed = Plan(definition), definition.price is not None and request.from_run is None
@@ -179,7 +181,7 @@ class MemoryRuns:
         )
         (result,) = await self._ledger.append(organization, [row])
         if result.outcome is not Outcome.RECORDED or result.id != run_id:
-            raise Conflict(f"Run {run_id} exists.", run_id=run_id)
+            raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         self._kept[organization, run_id] = kept
         if not owed:
             await self._open(organization, run_id, request)

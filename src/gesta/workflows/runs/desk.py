@@ -116,7 +116,7 @@ class RunDesk:
     async def _version(self, workflow: WorkflowRow, request: StartRun) -> tuple[int, Plan]:
         view = workflow.view
         if view.status is WorkflowStatus.ARCHIVED:
-            raise Conflict(f"Workflow {view.id} is archived; nothing starts it.", workflow=view.id)
+            raise Conflict(f"Workflow {view.id} is archived; nothing starts it.", workflow=view.id, problem="archived")
         version = request.version
         if version is None:
             version = view.published_version
@@ -186,7 +186,7 @@ class RunDesk:
             lambda: journal.born(run, appending.encode(row), plan, keys, now_us), key=organization.id
         )
         if result.outcome is not Outcome.RECORDED or result.id != run_id:
-            raise Conflict(f"Run {run_id} exists.", run_id=run_id)
+            raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         await self._service.changed(run.organization, changed)
         return await self._started(organization, run_id, is_new=True)
 
@@ -277,7 +277,11 @@ class RunDesk:
             return None
         run_id, known = found
         if known != content:
-            raise Conflict("This idempotency key was used for another execution; use a new one.", run_id=run_id)
+            raise Conflict(
+                "This idempotency key was used for another execution; use a new one.",
+                run_id=run_id,
+                problem="idempotency",
+            )
         return await self._started(organization, run_id, is_new=False)
 
     async def _started(self, organization: Organization, run_id: str, *, is_new: bool) -> Started:
@@ -422,7 +426,7 @@ class RunDesk:
             lambda: journal.born(run, appending.encode(row), plan, (), now_us), key=principal.organization.id
         )
         if result.outcome is not Outcome.RECORDED:
-            raise Conflict(f"Run {run_id} exists.", run_id=run_id)
+            raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         await self._service.changed(run.organization, changed)
         return await self._started(principal.organization, run_id, is_new=True)
 
