@@ -335,6 +335,20 @@ async def test_who_may_not_trade_does_not(bench: Bench) -> None:
         await bench.executors.create(reader, CreateExecutor(config={"type": "position_executor"}))
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_stop_is_not_lost_to_a_wake_up_of_the_same_moment(bench: Bench, turns: int) -> None:
+    ticker = bench.runner._ticker
+    assert ticker is not None
+    for _ in range(3):
+        await asyncio.sleep(0)
+    bench.runner._wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    ticker.cancel()
+    done, _ = await asyncio.wait({ticker}, timeout=10)
+    assert done == {ticker}
+
+
 async def test_a_defect_of_one_machine_harms_no_other(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     await bench.quote("60000")
     bad, good = await bench.create(), await bench.create()

@@ -352,7 +352,9 @@ class Runner:
             self._wake.clear()
             wait_s = 3600.0 if next_us is None else max(0.0, (next_us - self._engine.clock.now_us()) / 1_000_000)
             try:
-                await asyncio.wait_for(self._wake.wait(), wait_s)
+                # Not `wait_for`, which may take a wake-up for the answer to its cancellation, and then never ends.
+                async with asyncio.timeout(wait_s):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

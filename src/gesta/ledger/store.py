@@ -186,7 +186,9 @@ class StoredLedger:
             if left_s <= 0:
                 return False
             try:
-                await asyncio.wait_for(grown.wait(), min(left_s, LOOK_S))
+                # Not `wait_for`, which may lose its caller's cancellation to a commit of the same moment.
+                async with asyncio.timeout(min(left_s, LOOK_S)):
+                    await grown.wait()
             except TimeoutError:
                 continue
         return True
