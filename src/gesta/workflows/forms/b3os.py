@@ -18,8 +18,8 @@ import msgspec
 from gesta.workflows.forms import recurrence
 from gesta.workflows.forms.b3os_nodes import BUILT_IN, CONNECTED, filtering, http, payload_of
 from gesta.workflows.forms.building import OWN_FIELDS, Building, own_values, trigger_value
-from gesta.workflows.graph.checking import branches
-from gesta.workflows.graph.definition import CONTAINERS, Definition, Node, NodeType, Retry
+from gesta.workflows.graph.checking import MOST_EDGES, branches
+from gesta.workflows.graph.definition import CONTAINERS, MOST_NODES, Definition, Node, NodeType, Retry
 from gesta.workflows.graph.problems import nearest, shown
 
 NAME: Final = "b3os"
@@ -74,6 +74,11 @@ class _Reading(Building):
             self.tell(f"`nodes` must be an object of nodes by their ids, and is {shown(given)}.", field="nodes")
             return
         raws = {id: self.object(raw, node=id, field="nodes") for id, raw in given.items()}
+        links = sum(len(each) for raw in raws.values() if isinstance(each := raw.get("children"), list))
+        if len(raws) > MOST_NODES or links > MOST_EDGES:
+            message = f"A workflow has at most {MOST_NODES} nodes and {MOST_EDGES} edges, not {len(raws)} and {links}."
+            self.tell(message, field="nodes")
+            return
         triggers = self.names(document.get("triggerNodeIds"), node="", field="triggerNodeIds") or [ROOT]
         if len(triggers) != 1:
             self.tell("Gesta starts a workflow at one node: name one.", field="triggerNodeIds")

@@ -18,7 +18,7 @@ from gesta.kernel.json import decode_json
 from gesta.workflows.graph.problems import shown
 
 MOST_JSON_BYTES: Final = 1024 * 1024
-MOST_YAML_BYTES: Final = 256 * 1024
+MOST_YAML_BYTES: Final = 128 * 1024
 MOST_DEPTH: Final = 48
 MOST_VALUES: Final = 100_000
 MOST_TEXT: Final = 2 * MOST_JSON_BYTES

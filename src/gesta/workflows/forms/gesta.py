@@ -185,7 +185,9 @@ def write(definition: Definition, *, name: str = "") -> dict[str, Any]:
 class _Writing:
     def __init__(self, definition: Definition) -> None:
         self.definition = definition
-        self.left = list(definition.edges)
+        self.left: dict[tuple[str, str], list[Edge]] = {}
+        for edge in definition.edges:
+            self.left.setdefault((edge.source, edge.branch), []).append(edge)
 
     def scope(self, scope: str) -> dict[str, Any]:
         return {node.id: self.node(node) for node in self.definition.nodes if node.scope == scope}
@@ -224,10 +226,8 @@ class _Writing:
         return case | ({"next": targets[0] if len(targets) == 1 else targets} if targets else {})
 
     def targets(self, source: str, branch: str) -> list[str]:
-        taken = [edge for edge in self.left if edge.source == source and edge.branch == branch]
-        self.left = [edge for edge in self.left if edge not in taken]
-        return [edge.target for edge in taken]
+        return [edge.target for edge in self.left.pop((source, branch), ())]
 
     def rest(self) -> Iterator[dict[str, Any]]:
         """Edges that no node can say: an unchecked definition may have them."""
-        yield from (msgspec.to_builtins(edge) for edge in self.left if isinstance(edge, Edge))
+        yield from (msgspec.to_builtins(edge) for edges in self.left.values() for edge in edges)

@@ -16,8 +16,16 @@ import msgspec
 
 from gesta.workflows.forms.building import Building, application_of, first_of, own_values
 from gesta.workflows.forms.refold_nodes import BRANCH_WORDS, TYPES, data_of, read_data
-from gesta.workflows.graph.checking import branches
-from gesta.workflows.graph.definition import CONTAINERS, DEFAULT_TIMEOUT_S, MOST_DEPTH, Definition, NodeType, Retry
+from gesta.workflows.graph.checking import MOST_EDGES, branches
+from gesta.workflows.graph.definition import (
+    CONTAINERS,
+    DEFAULT_TIMEOUT_S,
+    MOST_DEPTH,
+    MOST_NODES,
+    Definition,
+    NodeType,
+    Retry,
+)
 from gesta.workflows.graph.problems import nearest, shown
 
 NAME: Final = "refold"
@@ -63,6 +71,11 @@ class _Reading(Building):
             self.tell(f"`{field}` must be a list of nodes, and is {shown(nodes)}.", node=scope, field=field)
             return
         if depth > MOST_DEPTH + 1:
+            return
+        links = len(edges) if isinstance(edges, list) else 0
+        if len(nodes) + len(self.nodes) > MOST_NODES or links > MOST_EDGES:
+            message = f"A workflow has at most {MOST_NODES} nodes and {MOST_EDGES} edges, not {len(nodes)} and {links}."
+            self.tell(message, node=scope, field=field)
             return
         for place, raw in enumerate(nodes):
             given = self.object(raw, node=scope, field=f"{field}[{place}]")
