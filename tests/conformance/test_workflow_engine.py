@@ -429,6 +429,13 @@ async def test_a_database_that_does_not_answer_is_unavailable(capsys: pytest.Cap
         await away.start(Program().carry)
 
 
+async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "workflows.sqlite").write_bytes(b"not a database" * 1000)
+    engine = DbosEngine(EngineSettings(url=beside(tmp_path / "gesta.sqlite3"), worker="w1"))
+    with pytest.raises(Unavailable):
+        await engine.start(Program().carry)
+
+
 async def test_dbos_still_has_what_is_used_of_it() -> None:
     """Names of DBOS that it does not promise to keep; the version is pinned for their sake."""
     from dbos import DBOS, DBOSClient
@@ -457,7 +464,7 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="worker"):
         EngineSettings(url="sqlite://", worker="")
     with pytest.raises(ValueError, match="poll_s"):
-        EngineSettings(url="sqlite://", worker="w", poll_s=0)
+        EngineSettings(url="sqlite://", worker="w", poll_s=-1)
     with pytest.raises(ValueError, match="stale_s"):
         LeaseSettings(beat_s=3, stale_s=5)
     assert beside(tmp_path / "gesta.sqlite3") == f"sqlite:///{tmp_path / 'workflows.sqlite'}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ from dbos import (
 )
 from dbos import error as dbos_error
 
-from gesta.kernel.errors import Unavailable
+from gesta.kernel.errors import StorageFull, Unavailable
 from gesta.workflows.engine.database import open_database
 from gesta.workflows.engine.quiet import hush
 from gesta.workflows.engine.settings import EngineSettings
@@ -46,6 +45,10 @@ QUEUE = "segments"
 # A segment that could not be carried out is tried again after so long, twice as long each time, up to a minute.
 AGAIN_S = 1.0
 AGAIN_MOST_S = 60.0
+# How many times `concurrency` is begun here at once, before what is submitted waits on disk; and is taken from there at
+# once. They wait at the gate, or their end is being recorded.
+HERE = 2
+AHEAD = 8
 # In one transaction, which the steps of others wait for.
 ENQUEUED_AT_ONCE = 100
 # How long a stop waits for steps that do not heed their cancellation.
@@ -144,12 +147,12 @@ class DbosEngine:
         DBOS.launch()
 
     def _register_queue(self) -> None:
-        DBOS.register_queue(
-            QUEUE,
-            worker_concurrency=self._settings.concurrency,
-            polling_interval_sec=self._settings.poll_s,
-            on_conflict="always_update",
-        )
+        settings = self._settings
+        # The rarer the look, the more is taken at once; at `_gate` it costs some kilobytes each. What another worker
+        # could take is left to it.
+        taken = settings.concurrency * (AHEAD if settings.is_sqlite else 1)
+        poll_s = settings.poll_s or (1.0 if settings.is_sqlite else 0.25)
+        DBOS.register_queue(QUEUE, worker_concurrency=taken, polling_interval_sec=poll_s, on_conflict="always_update")
 
     async def stop(self, *, timeout_s: float) -> None:
         """What is being performed has `timeout_s` to end; nothing new begins. Stopping a stopped one does nothing."""
@@ -180,9 +183,10 @@ class DbosEngine:
             await asyncio.wait(self._beginning, timeout=HEEDLESS_S)
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=timeout_s)
-        deadline = time.monotonic() + HEEDLESS_S
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + HEEDLESS_S
         while self._under_way:
-            if time.monotonic() > deadline:
+            if loop.time() > deadline:
                 log.error("segments_do_not_stop", count=len(self._under_way))
                 break
             for task in self._under_way:
@@ -192,10 +196,9 @@ class DbosEngine:
     def _close(self) -> None:
         if self._settings.carries:
             DBOS.destroy()
-            deadline = time.monotonic() + 10
             for thread in set(threading.enumerate()) - self._threads_before:
                 if thread.name.startswith(_POOL):
-                    thread.join(max(0.0, deadline - time.monotonic()))
+                    thread.join(HEEDLESS_S)
         if self._client is not None:
             self._client.destroy()
         if self._database is not None:
@@ -209,7 +212,7 @@ class DbosEngine:
             raise Unavailable("The workflow engine does not run.")
         room = 0
         if self._settings.carries:
-            room = max(0, self._settings.concurrency - len(self._under_way) - len(self._beginning))
+            room = max(0, HERE * self._settings.concurrency - len(self._under_way) - len(self._beginning))
         begun = [self._begin_apart(segment) for segment in segments[:room]]
         for at in range(room, len(segments), ENQUEUED_AT_ONCE):
             await self._in_thread(partial(self._enqueue, segments[at : at + ENQUEUED_AT_ONCE]))
@@ -357,8 +360,11 @@ def _unavailable() -> Iterator[None]:
     """The database's errors are Gesta's. No address and no password of it is in what is said."""
     try:
         yield
-    except (sqlalchemy.exc.OperationalError, sqlalchemy.exc.InterfaceError, sqlalchemy.exc.TimeoutError) as error:
-        log.warning("workflow_database_unavailable", error=str(getattr(error, "orig", error)))
+    except (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError) as error:
+        said = str(getattr(error, "orig", error))
+        log.warning("workflow_database_unavailable", error=said)
+        if "full" in said or "No space" in said:
+            raise StorageFull("The disk of the workflow engine's database refuses writes.") from error
         raise Unavailable("The workflow engine's database does not answer.") from error
     except dbos_error.DBOSException as error:
         log.exception("workflow_engine_refused")

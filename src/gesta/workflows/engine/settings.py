@@ -19,7 +19,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     `worker`: who this process is. A process that starts under the same name goes on with what the one before had under
     way, so two that run at once must differ (see `worker_name`). `carries` False: it submits only, and other processes
     carry out. `concurrency`: segments at once in this process; more wait on disk. `poll_s`: how often what waits on
-    disk is looked for. `synchronous`: NORMAL survives the death of the process, FULL also a power cut.
+    disk is looked for; 0 is every second on SQLite, where it is this process's own overflow only, and four times a
+    second on PostgreSQL. `synchronous`: NORMAL survives the death of the process, FULL also a power cut.
     `connections` and `threads` 0: what was measured to be best for the kind of database.
     """
 
@@ -27,7 +28,7 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
     worker: str
     carries: bool = True
     concurrency: int = 64
-    poll_s: float = 0.25
+    poll_s: float = 0
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
     schema: str = "gesta_engine"
     connections: int = 0
@@ -38,8 +39,8 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError("worker: a process that carries runs needs a name")
         if self.concurrency < 1:
             raise ValueError(f"concurrency: at least 1, not {self.concurrency}")
-        if not self.poll_s > 0:
-            raise ValueError(f"poll_s: more than 0, not {self.poll_s}")
+        if not self.poll_s >= 0:
+            raise ValueError(f"poll_s: 0 or more, not {self.poll_s}")
 
     @property
     def is_sqlite(self) -> bool:
