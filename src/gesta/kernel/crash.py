@@ -21,6 +21,8 @@ POINTS = {
     "trading.submitted": "the venue has an order, what it answered is not on disk",
     "storage.before_commit": "the whole group is written, nothing is committed",
     "storage.after_commit": "the group is on disk, nobody has been told",
+    "workflows.key.taken": "the key of an event or a webhook stands for a run that is not there yet",
+    "workflows.schedule.started": "the run of a schedule's moment is on disk, the schedule still says that it is due",
 }
 
 _name, _, _count = os.environ.get("GESTA_CRASH_POINT", "").partition(":")

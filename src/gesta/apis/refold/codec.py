@@ -22,9 +22,9 @@ from gesta.apis.refold.vocabulary import (
     STATUS_IN,
     STATUS_OUT,
     node_status_out,
-    slug_of,
 )
 from gesta.kernel.errors import InvalidInput
+from gesta.kernel.slugs import slug_of
 from gesta.kernel.times import format_ms
 from gesta.ledger.records import Execution, Mode, Named, NewExecution, RunDetail, RunNode, Source, Status
 

@@ -13,9 +13,10 @@ import msgspec
 
 from gesta.access.model import Principal
 from gesta.apis.refold.paging import PageOf, read_page
-from gesta.apis.refold.vocabulary import MODES_OF, SOURCES_OF, STATUSES_OF, slug_of
+from gesta.apis.refold.vocabulary import MODES_OF, SOURCES_OF, STATUSES_OF
 from gesta.desk.reading import Reading
 from gesta.kernel.errors import InvalidInput, NotFound
+from gesta.kernel.slugs import slug_of
 from gesta.kernel.times import DAY_US, parse_date, parse_rfc3339
 from gesta.ledger.query import Filter
 from gesta.ledger.records import Execution, Kind, Mode, RunDetail, Source, Status
@@ -112,18 +113,18 @@ def _slugs(text: str) -> tuple[str, ...]:
 
 def _start_us(text: str) -> int:
     """A date is its first instant; a timestamp is taken literally."""
-    at_us, _ = _moment_us(text, "start_date")
+    at_us, _ = moment_us(text, "start_date")
     return at_us
 
 
 def _end_us(text: str) -> int:
     """The first instant that is too late: a date means all of its day, and a timestamp all of its last printed
     millisecond, since `createdAt` is printed in milliseconds."""
-    at_us, is_day = _moment_us(text, "end_date")
+    at_us, is_day = moment_us(text, "end_date")
     return at_us + (DAY_US if is_day else 1 if _FINER_THAN_MS.search(text) else 1000)
 
 
-def _moment_us(text: str, name: str) -> tuple[int, bool]:
+def moment_us(text: str, name: str) -> tuple[int, bool]:
     """The instant, and whether the text is a whole day."""
     try:
         day_us = parse_date(text)

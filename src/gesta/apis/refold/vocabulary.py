@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gesta.ledger.records import Mode, Source, Status
+from gesta.workflows.graph.progress import NodeStatus
 
 # QUEUED and the payment states are younger than the SDK's enum, so old clients are shown RUNNING.
 STATUS_OUT: dict[Status, str] = {
@@ -77,6 +78,20 @@ NODE_STATUS_IN: dict[str, str] = {
     "Timed_Out": "timed_out",
 }
 
+# A round of a container, by how its visit stands.
+BATCH_STATUS_OUT: dict[NodeStatus, str] = {
+    NodeStatus.READY: "Ready",
+    NodeStatus.RETRYING: "Ready",
+    NodeStatus.RUNNING: "Ready",
+    NodeStatus.WAITING: "Waiting",
+    NodeStatus.SUCCEEDED: "Success",
+    NodeStatus.FAILED: "Errored",
+    NodeStatus.FAILED_SKIPPED: "Errored_and_Skipped",
+    NodeStatus.SKIPPED: "Rejected",
+    NodeStatus.STOPPED: "Stopped",
+    NodeStatus.TIMED_OUT: "Timed_Out",
+}
+
 # A node in one of these has no outcome yet.
 NODE_OPEN = frozenset({"ready", "queued", "running", "waiting"})
 
@@ -94,11 +109,3 @@ MODES_OF: dict[str, frozenset[Mode]] = {word: frozenset({mode}) for word, mode i
 def node_status_out(status: str) -> str:
     """Ready for a node status that only Gesta knows."""
     return NODE_STATUS_OUT.get(status.lower(), "Ready")
-
-
-def slug_of(name: str) -> str:
-    """The comparable form of an application's slug or name: letters and digits only, without case, at most 128.
-
-    `Google Sheets`, `google-sheets` and `google_sheets` are one application.
-    """
-    return "".join(character for character in name.casefold() if character.isalnum())[:128]

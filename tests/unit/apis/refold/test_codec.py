@@ -21,10 +21,10 @@ from gesta.apis.refold.vocabulary import (
     STATUS_OUT,
     STATUSES_OF,
     node_status_out,
-    slug_of,
 )
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.json import decode_json, encode_json
+from gesta.kernel.slugs import slug_of
 from gesta.ledger.records import Execution, Mode, Named, RunDetail, RunNode, Source, Status
 
 ORGANIZATION = "org_00000000000000000001"
