@@ -1,6 +1,8 @@
 """A process with an engine, to be killed or watched: `engine_child.py <settings as JSON> <mode> <folder>`.
 
 `hang`: a segment of two waves; of the second wave's four steps the first and third end, the others never.
+`outlive`: a segment whose second step ends when the file `go` is there; its end is told by `lost`, and a third step by
+`third`.
 `watch`: three segments that end, and what sockets did meanwhile.
 """
 
@@ -55,6 +57,32 @@ async def hang(engine: DbosEngine, folder: Path) -> None:
     await asyncio.Event().wait()
 
 
+async def outlive(engine: DbosEngine, folder: Path) -> None:
+    async def first() -> str:
+        return '"first"'
+
+    async def second() -> str:
+        (folder / "began").touch()
+        while not (folder / "go").exists():  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        return '"late"'
+
+    async def third() -> str:
+        (folder / "third").touch()
+        return '"third"'
+
+    async def carry(segment: SegmentId, steps: Steps) -> None:
+        try:
+            for body in (first, second, third):
+                await steps.perform([Step("same", body)])
+        finally:
+            (folder / "lost").touch()
+
+    await engine.start(carry)
+    await engine.submit([SegmentId(7, "killed", 1)])
+    await asyncio.Event().wait()
+
+
 async def watch(engine: DbosEngine, folder: Path) -> None:
     ended: list[SegmentId] = []
     all_ended = asyncio.Event()
@@ -80,4 +108,4 @@ async def watch(engine: DbosEngine, folder: Path) -> None:
 
 if __name__ == "__main__":
     child = DbosEngine(msgspec.json.decode(sys.argv[1], type=EngineSettings))
-    asyncio.run({"hang": hang, "watch": watch}[sys.argv[2]](child, Path(sys.argv[3])))
+    asyncio.run({"hang": hang, "outlive": outlive, "watch": watch}[sys.argv[2]](child, Path(sys.argv[3])))

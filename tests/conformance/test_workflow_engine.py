@@ -345,15 +345,49 @@ async def test_another_process_s_work_is_taken_over_after_kill_9(make_dbos: Make
     assert await engine.recover("w2") == 0
 
 
+async def test_one_that_was_only_slow_records_nothing_after_it_was_taken_over(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    settings = EngineSettings(url=postgres_url, worker="w2")
+    child = _child(settings, "outlive", tmp_path)
+    engine, program = (
+        DbosEngine(EngineSettings(url=postgres_url, worker="w1")),
+        Program(("same",), ("same",), ("same",)),
+    )
+    try:
+        await asyncio.to_thread(_appears, tmp_path / "began", child)
+        child.send_signal(signal.SIGSTOP)
+        await engine.start(program.carry)
+        assert await engine.recover("w2") == 1
+        await program.end()
+        (tmp_path / "go").touch()
+        child.send_signal(signal.SIGCONT)
+        await asyncio.to_thread(_appears, tmp_path / "lost", child)
+    finally:
+        await engine.stop(timeout_s=5)
+        child.kill()
+        out, err = child.communicate()
+    assert (out, err) == (b"", b"")
+    assert program.gave[segment("killed")] == [['"first"'], ['"SAME"'], ['"SAME"']]
+    assert not (tmp_path / "third").exists()
+    outputs = await asyncio.to_thread(_outputs, settings)
+    assert [json.loads(json.loads(text)) for _, text in outputs] == ["first", "SAME", "SAME"]
+
+
+def _appears(file: Path, child: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not file.exists():
+        assert child.poll() is None, child.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 async def _killed_in_a_wave(url: str, worker: str, folder: Path) -> None:
     settings = EngineSettings(url=url, worker=worker)
     child = _child(settings, "hang", folder)
     try:
+        await asyncio.to_thread(_appears, folder / "submitted", child)
         deadline = time.monotonic() + WAIT_S
-        while not (folder / "submitted").exists():
-            assert child.poll() is None, child.communicate()
-            assert time.monotonic() < deadline
-            await asyncio.sleep(0.05)
         while len(rows := await asyncio.to_thread(_outputs, settings)) < 3:
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
