@@ -83,6 +83,11 @@ def add_row_of(row: WorkflowRow) -> tuple[Any, ...]:
     )
 
 
+def new_row_of(view: WorkflowView) -> tuple[Any, ...]:
+    """The parameters of `workflow.new`."""
+    return add_row_of(WorkflowRow(number=0, view=view))[1:]
+
+
 def put_row_of(row: WorkflowRow) -> tuple[Any, ...]:
     """The parameters of `workflow.put`."""
     number, _, account, _, *rest = add_row_of(row)
