@@ -366,7 +366,7 @@ class _Stepper:
 
     def wait(self, path: str, node: Node, input: dict[str, Any]) -> None:
         """For what waits by itself; everything else stays ready to be performed."""
-        limit = input.get("timeout_s")
+        limit = input.get("timeout_s", node.timeout_s)
         until_us = None if limit is None else self.at_us + int(seconds(limit, "timeout_s") * US)
         match node.type:
             case NodeType.DELAY:

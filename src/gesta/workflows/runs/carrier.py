@@ -191,7 +191,8 @@ class Carrier:
         )
         try:
             performer = self._performers[node.type]
-            done = await asyncio.wait_for(performer(performance), node.timeout_s)
+            async with asyncio.timeout(node.timeout_s):
+                done = await performer(performance)
         except NodeFailed as error:
             return self._failed(
                 error.message, is_final=error.is_final, output=error.output, retry_after_s=error.retry_after_s
@@ -271,7 +272,8 @@ class _Segment:
     async def _until(self, at_us: int) -> None:
         wait_s = max(0.0, (at_us - self.carrier.clock.now_us()) / US)
         try:
-            await asyncio.wait_for(self.stop.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await self.stop.wait()
         except TimeoutError:
             return
 

@@ -153,7 +153,7 @@ class RunService:
                     return None
                 follow = asyncio.create_task(self.ledger.wait(organization, after_seq=seq, timeout_s=left_s))
                 waits: set[asyncio.Future[Any]] = {future, follow}
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
                 follow.cancel()
                 await asyncio.gather(follow, return_exceptions=True)
         finally:
@@ -189,7 +189,8 @@ class RunService:
             ((next_us,),) = await self._read("run.next_wake", ())
             wait_s = LOOK_S if next_us is None else min(LOOK_S, max(0.0, (next_us - self._clock.now_us()) / US))
             try:
-                await asyncio.wait_for(self._kick.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._kick.wait()
             except TimeoutError:
                 continue
 
@@ -227,7 +228,8 @@ class RunService:
                     follow = partial(self._follow, organization)
                     followed[organization] = asyncio.create_task(self._for_ever(name, follow), name=name)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._awaited.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await self._awaited.wait()
         finally:
             for task in followed.values():
                 task.cancel()
