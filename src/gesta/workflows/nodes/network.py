@@ -46,7 +46,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            texts = await asyncio.wait_for(self._resolve(host.strip("[]"), port), timeout)
+            async with asyncio.timeout(timeout):
+                texts = await self._resolve(host.strip("[]"), port)
         except TimeoutError:
             raise httpcore.ConnectTimeout("the name was not resolved in time") from None
         except (OSError, UnicodeError):

@@ -63,8 +63,10 @@ class SubmitOrder:
         try:
             view = await self._trading.place(principal, account, request)
             while not _is_enough(view.order.state, is_final):
+                # Not `wait_for`, which forgets a cancellation that comes with the word.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(told.wait(), self._look_s)
+                    async with asyncio.timeout(self._look_s):
+                        await told.wait()
                 told.clear()
                 view = await self._trading.order(principal, account, view.order.id)
             return view
