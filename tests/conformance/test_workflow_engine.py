@@ -286,10 +286,16 @@ async def test_what_ended_is_forgotten_and_what_is_under_way_is_not(make: Make) 
 
 
 async def test_an_engine_that_does_not_run_takes_nothing(make: Make) -> None:
-    engine = make()
+    engine, program = make(), Program(("a",))
     with pytest.raises(Unavailable):
         await engine.submit([segment("run")])
     await engine.stop(timeout_s=0)
+    await engine.start(program.carry)
+    await engine.start(program.carry)
+    await asyncio.gather(engine.stop(timeout_s=0), engine.stop(timeout_s=0))
+    with pytest.raises(Unavailable):
+        await engine.submit([segment("run")])
+    assert program.ended == []
 
 
 async def test_what_a_client_submits_a_worker_carries_out(make: Make) -> None:

@@ -78,6 +78,7 @@ class DbosEngine:
         self._database: sqlalchemy.Engine | None = None
         self._client: DBOSClient | None = None
         self._thread: ThreadPoolExecutor | None = None
+        self._life = asyncio.Lock()
         self._gate = asyncio.Semaphore(settings.concurrency)
         self._carry: Carry | None = None
         self._is_stopping = False
@@ -92,24 +93,25 @@ class DbosEngine:
     async def start(self, carry: Carry) -> None:
         """Raises Unavailable where its database does not answer, RuntimeError beside another engine."""
         global _current
-        if self._thread is not None:
-            return
-        if _current is not None:
-            raise RuntimeError("DBOS has one instance in a process: stop the other engine first")
-        hush()
-        self._threads_before = set(threading.enumerate())
-        self._carry, self._is_stopping = carry, False
-        self._gate = asyncio.Semaphore(self._settings.concurrency)
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="gesta-engine")
-        _current = self
-        try:
-            await self._in_thread(self._open)
-            if self._settings.carries:
-                self._launch()
-                await self._in_thread(self._register_queue)
-        except BaseException:
-            await self.stop(timeout_s=0)
-            raise
+        async with self._life:
+            if self._thread is not None:
+                return
+            if _current is not None:
+                raise RuntimeError("DBOS has one instance in a process: stop the other engine first")
+            hush()
+            self._threads_before = set(threading.enumerate())
+            self._carry, self._is_stopping = carry, False
+            self._gate = asyncio.Semaphore(self._settings.concurrency)
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="gesta-engine")
+            _current = self
+            try:
+                await self._in_thread(self._open)
+                if self._settings.carries:
+                    self._launch()
+                    await self._in_thread(self._register_queue)
+            except BaseException:
+                await self._end(self._thread, 0)
+                raise
 
     def _open(self) -> None:
         self._database = open_database(self._settings)
@@ -156,10 +158,12 @@ class DbosEngine:
 
     async def stop(self, *, timeout_s: float) -> None:
         """What is being performed has `timeout_s` to end; nothing new begins. Stopping a stopped one does nothing."""
+        async with self._life:
+            if self._thread is not None:
+                await self._end(self._thread, timeout_s)
+
+    async def _end(self, thread: ThreadPoolExecutor, timeout_s: float) -> None:
         global _current
-        thread = self._thread
-        if thread is None:
-            return
         self._is_stopping = True
         for waiting in self._again.values():
             waiting.cancel()
@@ -213,12 +217,13 @@ class DbosEngine:
         room = 0
         if self._settings.carries:
             room = max(0, HERE * self._settings.concurrency - len(self._under_way) - len(self._beginning))
-        begun = [self._begin_apart(segment) for segment in segments[:room]]
-        for at in range(room, len(segments), ENQUEUED_AT_ONCE):
-            await self._in_thread(partial(self._enqueue, segments[at : at + ENQUEUED_AT_ONCE]))
-        if begun:
+        begun = asyncio.gather(*(self._begin_apart(segment) for segment in segments[:room]))
+        try:
+            for at in range(room, len(segments), ENQUEUED_AT_ONCE):
+                await self._in_thread(partial(self._enqueue, segments[at : at + ENQUEUED_AT_ONCE]))
+        finally:
             # Were one cancelled between its row and its task, it would wait for the next start.
-            await asyncio.shield(asyncio.gather(*begun))
+            await asyncio.shield(begun)
 
     def _begin_apart(self, segment: SegmentId) -> asyncio.Task[None]:
         # Not in the caller's context: that may be a segment's, and DBOS would make this one its child.
