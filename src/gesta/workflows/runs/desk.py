@@ -18,7 +18,7 @@ from gesta.kernel.ids import IdSource, hex_id
 from gesta.ledger import appending
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Execution, Kind, Named, NewEvent, NewExecution, Outcome, RunDetail, Status
-from gesta.storage.program import Database, Fetch, Program
+from gesta.storage.program import Database, Fetch, Op, Program
 from gesta.workflows.definitions import rows as definitions
 from gesta.workflows.definitions.rows import WorkflowRow
 from gesta.workflows.face import (
@@ -35,6 +35,8 @@ from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import NodeStatus, Progress, Woken
 from gesta.workflows.graph.schemas import check_input
 from gesta.workflows.graph.steps import begin, todo
+from gesta.workflows.payments.face import Till
+from gesta.workflows.payments.standing import is_paid
 from gesta.workflows.runs import journal
 from gesta.workflows.runs.again import from_failure, from_node
 from gesta.workflows.runs.rows import SQL, Plans, RunRow, RunState, encoder, get, run_of
@@ -63,6 +65,7 @@ class RunDesk:
         ids: IdSource,
         plans: Plans,
         service: RunService,
+        payments: Till | None = None,
     ) -> None:
         self._database = database
         self._reading = reading
@@ -71,6 +74,7 @@ class RunDesk:
         self._ids = ids
         self._plans = plans
         self._service = service
+        self._payments = payments
 
     # -- starting
 
@@ -181,10 +185,18 @@ class RunDesk:
         run_id = self._run_id(request)
         now_us = self._clock.now_us()
         run, row = self._rows(organization, account, workflow, version, plan, request, run_id, now_us, principal)
-        keys = [] if request.key is None else [(organization.id, number, request.key, run_id, content, None)]
-        result, changed = await self._database.write(
-            lambda: journal.born(run, appending.encode(row), plan, keys, now_us), key=organization.id
-        )
+        key = None if request.key is None else journal.Key(number, request.key, content)
+        also: Sequence[Op] = ()
+        price = plan.definition.price
+        if run.state == RunState.UNPAID and price is not None and self._payments is not None:
+            title = row.name if workflow is None else workflow.view.name
+            also = self._payments.opens(run, title, price, request, now_us)
+        try:
+            result, changed = await self._database.write(
+                lambda: journal.born(run, appending.encode(row), plan, key, now_us, also=also), key=organization.id
+            )
+        except journal.Known as known:
+            return await self._repeated(organization, known.run_id, known.content, content)
         if result.outcome is not Outcome.RECORDED or result.id != run_id:
             raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         await self._service.changed(run.organization, changed)
@@ -239,7 +251,7 @@ class RunDesk:
         if view is not None and view.application is not None:
             detail = msgspec.structs.replace(detail, application=view.application)
         if owed:
-            detail = msgspec.structs.replace(detail, payment_status="unpaid")
+            detail = msgspec.structs.replace(detail, payment_status="unpaid", order_id=None, checkout_session_id=None)
         correlation = {"workflow_id": workflow_id, **request.correlation}
         for word in ("external_ref", "event_id"):
             value = getattr(detail, word)
@@ -275,7 +287,9 @@ class RunDesk:
         found = await self._database.read(lambda: _key(organization.id, workflow, key), snapshot=False)
         if found is None:
             return None
-        run_id, known = found
+        return await self._repeated(organization, *found, content)
+
+    async def _repeated(self, organization: Organization, run_id: str, known: bytes, content: bytes) -> Started:
         if known != content:
             raise Conflict(
                 "This idempotency key was used for another execution; use a new one.",
@@ -286,8 +300,12 @@ class RunDesk:
 
     async def _started(self, organization: Organization, run_id: str, *, is_new: bool) -> Started:
         execution = await self._execution(organization.id, run_id)
+        url = None
+        if execution.status is Status.AWAITING_PAYMENT and self._payments is not None:
+            url = await self._payments.opened(organization.id, run_id)
+            execution = await self._execution(organization.id, run_id)
         token = await self._sign(FOR_CLIENTS, organization.id, run_id)
-        return Started(execution=execution, client_token=token, is_new=is_new)
+        return Started(execution=execution, client_token=token, checkout_url=url, is_new=is_new)
 
     async def _execution(self, organization: int, run_id: str) -> Execution:
         found = await self._service.ledger.get(organization, run_id)
@@ -423,7 +441,7 @@ class RunDesk:
         progress = from_node(plan, old.progress, node, input=request.input, meta=run.progress.meta, at_us=now_us)
         run = msgspec.structs.replace(run, progress=progress, state=_state(progress), wake_at_us=todo(progress).next_us)
         result, changed = await self._database.write(
-            lambda: journal.born(run, appending.encode(row), plan, (), now_us), key=principal.organization.id
+            lambda: journal.born(run, appending.encode(row), plan, None, now_us), key=principal.organization.id
         )
         if result.outcome is not Outcome.RECORDED:
             raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
@@ -496,7 +514,7 @@ def _carried(execution: Execution) -> Mapping[str, Any]:
 def _check_was_paid(execution: Execution) -> None:
     """What was never paid, or paid back, is not run for nothing."""
     detail = execution.detail
-    if isinstance(detail, RunDetail) and detail.payment_status not in (None, "paid"):
+    if isinstance(detail, RunDetail) and not is_paid(detail):
         raise Conflict(
             f"Run {execution.id} is not paid ({detail.payment_status}); start a new execution.", run_id=execution.id
         )

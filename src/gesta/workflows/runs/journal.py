@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from gesta.kernel.crash import reach
+from gesta.kernel.errors import Conflict
 from gesta.ledger import appending, changing
 from gesta.ledger.lifecycle import TERMINAL, TRANSITIONS
 from gesta.ledger.records import (
@@ -28,7 +29,7 @@ from gesta.ledger.records import (
     Outcome as Recorded,
 )
 from gesta.ledger.rows import execution_of
-from gesta.storage.program import Fetch, Many, Program
+from gesta.storage.program import Fetch, Many, Op, Program
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import (
     Event,
@@ -38,7 +39,9 @@ from gesta.workflows.graph.progress import (
     WaitKind,
     Woken,
 )
-from gesta.workflows.graph.steps import step, todo
+from gesta.workflows.graph.steps import begin, step, todo
+from gesta.workflows.payments import rows as payments
+from gesta.workflows.payments.standing import at_end, is_paid
 from gesta.workflows.runs.rows import (
     SQL,
     Plans,
@@ -92,18 +95,51 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
 # -- birth
 
 
+class Key(msgspec.Struct, frozen=True):
+    """What a run is made once for: of a workflow (0: of none), with a request's content, until a moment."""
+
+    workflow: int
+    key: str
+    content: bytes
+    until_us: int | None = None
+
+
+class Known(Exception):
+    """The key has a run already."""
+
+    def __init__(self, run_id: str, content: bytes) -> None:
+        super().__init__(run_id)
+        self.run_id = run_id
+        self.content = content
+
+
 def born(
-    run: RunRow, row: appending.Encoded, plan: Plan, keys: Sequence[tuple[Any, ...]], now_us: int
+    run: RunRow,
+    row: appending.Encoded,
+    plan: Plan,
+    key: Key | None,
+    now_us: int,
+    *,
+    also: Sequence[Op] = (),
 ) -> Program[tuple[AppendResult, Changed]]:
-    """A run's first rows. `run.state` says whether it awaits its payment, is due, or over already: a run that needs
-    nothing performed has come to its end in its first step."""
+    """A run's first rows, and with them `also`. `run.state` says whether it awaits its payment, is due, or over
+    already: a run that needs nothing performed has come to its end in its first step. Raises Known, and writes nothing,
+    for a key that has a run."""
+    if key is not None:
+        found = yield Fetch(SQL["key.get"], (run.organization, key.workflow, key.key))
+        if found and (found[0][2] is None or found[0][2] > now_us):
+            raise Known(found[0][0], bytes(found[0][1]))
     (result,) = yield from appending.append(run.organization, [row], now_us)
     if result.outcome is not Recorded.RECORDED or result.id != run.id:
         return result, NOTHING
     reach("workflows.born.ledger")
     yield Fetch(SQL["run.add"], row_of(run))
-    if keys:
-        yield Many(SQL["key.put"], keys)
+    if key is not None:
+        made = (run.organization, key.workflow, key.key, run.id, key.content, key.until_us)
+        yield Fetch(SQL["key.put"], made)
+    # Not `yield from`: a program is sent the rows of each.
+    for statement in also:  # noqa: UP028
+        yield statement
     changed = Changed(seq=result.seq)
     if run.state != RunState.UNPAID:
         changed = changed.with_((yield from _tell(run, plan, None, now_us)))
@@ -209,6 +245,8 @@ def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by:
         change = Transition(event=asked, status=Status.STOPPING)
         execution = yield from changing.transition(organization, run_id, None, change, now_us)
         return Changed(seq=execution.seq)
+    if run.state == RunState.UNPAID:
+        yield Fetch(payments.SQL["checkout.abandon"], (organization, run_id, now_us))
     plan = yield from plans.of(run)
     after = _step(plan, run.progress, StopAsked(at_us=now_us))
     return (yield from _put(run, plan, run.progress, after, now_us, first=(asked,)))
@@ -222,9 +260,8 @@ def paid(
     if run is None or run.state != RunState.UNPAID:
         return NOTHING
     plan = yield from plans.of(run)
-    limit_us = int(plan.definition.timeout_s * 1_000_000)
     # Its time begins to count when it begins.
-    progress = msgspec.structs.replace(run.progress, begun_at_us=now_us, deadline_us=now_us + limit_us)
+    progress = begin(plan, input=run.progress.input, meta=run.progress.meta, at_us=now_us)
     change = Transition(event=event, status=Status.PAID, detail=detail)
     yield from changing.transition(organization, run_id, None, change, now_us)
     queued = Transition(event=NewEvent(type="run.queued", title="Queued", at_us=now_us), status=Status.QUEUED)
@@ -254,12 +291,19 @@ def unpaid_over(
 def again(
     organization: int, run_id: str, progress: Progress, plans: Plans, now_us: int, event: NewEvent
 ) -> Program[Changed]:
-    """The same run from where it failed: `progress` is what of it still counts. Nothing for one that is not over."""
+    """The same run from where it failed: `progress` is what of it still counts. Nothing for one that is not over.
+    Raises Conflict for one whose payment is given back."""
     run = yield from get(organization, run_id)
     if run is None or run.state != RunState.OVER:
         return NOTHING
     plan = yield from plans.of(run)
-    change = Transition(event=event, status=Status.QUEUED)
+    detail = (yield from _execution(run)).detail
+    assert isinstance(detail, RunDetail)
+    if not is_paid(detail):
+        raise Conflict(f"Run {run_id} is not paid ({detail.payment_status}); start a new execution.", run_id=run_id)
+    if detail.payment_status == "refundable":
+        detail = msgspec.structs.replace(detail, payment_status="paid")
+    change = Transition(event=event, status=Status.QUEUED, detail=detail)
     execution = yield from changing.transition(organization, run_id, None, change, now_us)
     reopened = msgspec.structs.replace(run, stop_asked=False)
     changed = yield from _put(reopened, plan, progress, progress, now_us)
@@ -342,6 +386,8 @@ def _tell(
     detail = detail_of(plan, progress, execution.detail)
     status = _status(run, execution.status)
     if status is not None:
+        if status in TERMINAL:
+            detail = msgspec.structs.replace(detail, payment_status=at_end(detail.payment_status, status))
         if execution.status is Status.QUEUED and status in TERMINAL and execution.started_at_us is None:
             started = NewEvent(type="run.started", title="Started", at_us=now_us)
             asked.insert(0, Transition(event=started, status=Status.RUNNING))
