@@ -119,6 +119,15 @@ def test_a_module_that_is_not_there_is_named() -> None:
         load_steps("operators_missing_module")
 
 
+async def test_the_page_about_it_works(write: Write) -> None:
+    page = (Path(__file__).parents[4] / "docs/how-to/workflow-python-steps.md").read_text("utf-8")
+    steps = load_steps(write(page.split("```python\n")[1].split("```")[0]))
+    assert await call(steps, "price_of", {"plan": "pro"}) == {"plan": "pro", "amount": "29.00"}
+    assert (await fails(steps, "price_of", {"plan": "none"})).is_final
+    output = await call(steps, "billing.invoice", {"customer": "c", "amount": "9.00"})
+    assert output == {"invoice": "c/run1/step", "amount": "9.00"}
+
+
 def test_marking_changes_nothing_else() -> None:
     def double(x: int) -> int:
         return 2 * x
