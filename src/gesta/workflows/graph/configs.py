@@ -63,15 +63,21 @@ SPECS: Final[dict[NodeType, Spec]] = {
     NodeType.START: Spec(meaning="Where the run begins. Its output is what the run was started with."),
     NodeType.HTTP: Spec(
         meaning="An HTTP request, sent with the same `Idempotency-Key` in every attempt. Its output is "
-        "`{status_code, headers, body}`.",
+        "`{status_code, headers, body}`, at most 2 MiB: JSON as JSON, a text as a text, anything else in base64. A "
+        "failure with 408, 425, 429 or 5xx, or without an answer, may be tried again, any other may not.",
         fields=(
             _choice("method", "In capital or small letters.", *METHODS, default="GET"),
             _text("url", "An `http` or `https` address.", required=True),
             Field(name="headers", kind="object", meaning="Header names and their texts."),
             Field(name="query", kind="object", meaning="Query parameters; a list repeats its name."),
-            Field(name="body", kind="any", meaning="A text is sent as it is, anything else as JSON."),
-            _duration("timeout_s", "For the whole answer of one attempt.", low=0.001, high=3600),
-            _flag("follow_redirects", "Whether redirects are followed."),
+            Field(
+                name="body",
+                kind="any",
+                meaning="A text is sent as it is, anything else as JSON, or as a form if a header says `application/"
+                "x-www-form-urlencoded`.",
+            ),
+            _duration("timeout_s", "For the whole answer of one attempt.", low=0.001, high=3600, default="30"),
+            _flag("follow_redirects", "Whether redirects are followed, at most five."),
             Field(
                 name="accepts_status",
                 kind="statuses",

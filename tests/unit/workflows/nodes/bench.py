@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -48,6 +49,7 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
+        self.readers: dict[asyncio.StreamWriter, asyncio.StreamReader] = {}
         self.handlers: dict[str, Handler] = {}
         self.port = 0
 
@@ -62,7 +64,13 @@ class Server:
 
         self.handlers[path] = answer
 
+    async def gone(self, writer: asyncio.StreamWriter) -> None:
+        """Return when the client has closed its side."""
+        with contextlib.suppress(ConnectionError):
+            await self.readers[writer].read()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.readers[writer] = reader
         try:
             lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             method, target, _ = lines[0].split(" ", 2)

@@ -304,6 +304,30 @@ async def test_a_slow_answer(server: Server) -> None:
     assert "0.2 s" in failure.message
 
 
+async def test_a_stopped_request_closes_its_connection(server: Server) -> None:
+    reached, closed = asyncio.Event(), asyncio.Event()
+
+    async def silent(request: Request, writer: asyncio.StreamWriter) -> None:
+        writer.write(head(200, {"content_length": "100"}))
+        await writer.drain()
+        reached.set()
+        await server.gone(writer)
+        closed.set()
+
+    server.handlers["/a"] = silent
+    server.on("/b", body=b"ok")
+    async with GuardedTransport(allowed=LOCAL, ssl_context=CERTIFICATES, most_connections=1) as transport:
+        node = HttpNode(transport)
+        asked = asyncio.create_task(node(performance(NodeType.HTTP, {"url": server.url("/a")})))
+        await asyncio.wait_for(reached.wait(), 10)
+        asked.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asked
+        await asyncio.wait_for(closed.wait(), 10)
+        # The only connection that there may be is free again.
+        assert (await node(performance(NodeType.HTTP, {"url": server.url("/b")}))).output["body"] == "ok"
+
+
 async def test_a_connection_that_breaks_may_be_tried_again(server: Server) -> None:
     async def cut(request: Request, writer: asyncio.StreamWriter) -> None:
         writer.write(head(200, {"content_length": "100"}) + b"half")
