@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 
 import msgspec
 from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from gesta.access.service import AccessService
 from gesta.access.settings import AccessSettings
@@ -28,6 +29,7 @@ from gesta.app.metrics import HttpMetrics
 from gesta.app.operations import Document, Operations
 from gesta.app.settings import Settings
 from gesta.app.trading_stack import TradingStack, open_trading
+from gesta.app.workflow_stack import WorkflowStack, open_workflows
 from gesta.desk.reading import Reading
 from gesta.desk.recording import Recording
 from gesta.kernel.clock import Clock, SystemClock
@@ -39,6 +41,9 @@ from gesta.storage.migrate import Applied, migrate
 from gesta.storage.postgres import PostgresDatabase
 from gesta.storage.program import Fetch, Program, Statement
 from gesta.storage.sqlite import SqliteDatabase
+from gesta.web.pay import PREFIX as PAY_PREFIX
+from gesta.web.pay import build_pay
+from gesta.web.pay import render as render_pay
 
 # In this order: a component may refer to the tables of those before it.
 MIGRATIONS = (
@@ -46,6 +51,7 @@ MIGRATIONS = (
     ("ledger", "gesta.ledger.migrations"),
     ("trading", "gesta.desk.trading.migrations"),
     ("executors", "gesta.executors.migrations"),
+    ("workflows", "gesta.workflows.migrations"),
 )
 
 # The paths that each dialect publishes. The longest matching prefix wins, at a segment boundary.
@@ -63,6 +69,8 @@ STREAMED_TYPES = {"native": b"application/x-ndjson"}
 LAST_USED_S = 15.0
 # A listener of market data that raised stops the service: what it missed is not known to anybody else.
 LISTENERS_S = 1.0
+RETENTION_S = 3600.0
+CHECKOUTS_S = 5.0
 
 _PING = Statement("operations.ping", "SELECT 1", "SELECT 1")
 
@@ -90,6 +98,7 @@ class Server(msgspec.Struct, frozen=True, kw_only=True):
     dialects: dict[str, FastAPI]
     supervisor: Supervisor
     trading: TradingStack | None = None
+    workflows: WorkflowStack | None = None
 
 
 def database_of(settings: Settings) -> SqliteDatabase | PostgresDatabase:
@@ -137,7 +146,7 @@ def _access_settings(settings: Settings) -> AccessSettings:
     )
 
 
-def services_of(core: Core, trading: TradingStack | None = None) -> Services:
+def services_of(core: Core, trading: TradingStack | None = None, workflows: WorkflowStack | None = None) -> Services:
     """What the dialects are given."""
     limits = core.settings.limits
     return Services(
@@ -162,6 +171,7 @@ def services_of(core: Core, trading: TradingStack | None = None) -> Services:
         trading=None if trading is None else trading.desk,
         market=None if trading is None else trading.market,
         executors=None if trading is None else trading.executors,
+        workflows=None if workflows is None else workflows.door,
     )
 
 
@@ -188,16 +198,29 @@ async def build(
         if settings.trading.enabled:
             trading = await stack.enter_async_context(_trading(core, supervisor))
             supervisor.every(LISTENERS_S, "look after the market's listeners", trading.market.check)
-        services = services_of(core, trading)
+        workflows = None
+        if settings.workflows.enabled:
+            workflows = await stack.enter_async_context(_workflows(core, trading))
+            supervisor.every(RETENTION_S, "forget what runs did long ago", workflows.retention.turn)
+            supervisor.every(CHECKOUTS_S, "expire checkouts", workflows.payments.expire_due)
+        services = services_of(core, trading, workflows)
         dialects = dialects_of(services)
-        app = compose(core, dialects)
+        app = compose(core, dialects, None if workflows is None else build_pay(workflows.pay_door))
         for dialect in dialects.values():
             await stack.enter_async_context(dialect.router.lifespan_context(dialect))
         _plan(supervisor, core)
         stack.push_async_callback(core.access.flush_last_used, force=True)
         await supervisor.start()
         stack.push_async_callback(supervisor.stop)
-        yield Server(core=core, services=services, app=app, dialects=dialects, supervisor=supervisor, trading=trading)
+        yield Server(
+            core=core,
+            services=services,
+            app=app,
+            dialects=dialects,
+            supervisor=supervisor,
+            trading=trading,
+            workflows=workflows,
+        )
 
 
 def _trading(core: Core, supervisor: Supervisor) -> AbstractAsyncContextManager[TradingStack]:
@@ -213,8 +236,21 @@ def _trading(core: Core, supervisor: Supervisor) -> AbstractAsyncContextManager[
     )
 
 
-def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
-    """The dispatcher over the dialects and the operations."""
+def _workflows(core: Core, trading: TradingStack | None) -> AbstractAsyncContextManager[WorkflowStack]:
+    return open_workflows(
+        core.settings,
+        database=core.database,
+        ledger=core.ledger,
+        access=core.access,
+        reading=core.reading,
+        clock=core.clock,
+        ids=core.ids,
+        trading=trading,
+    )
+
+
+def compose(core: Core, dialects: dict[str, FastAPI], pay: Starlette | None = None) -> Dispatcher:
+    """The dispatcher over the dialects, the payers' pages and the operations."""
     settings = core.settings
     metrics = HttpMetrics() if settings.metrics.enabled else None
 
@@ -238,6 +274,8 @@ def compose(core: Core, dialects: dict[str, FastAPI]) -> Dispatcher:
         )
         for name, dialect in dialects.items()
     ]
+    if pay is not None:
+        mounts.append(Mount(name="pay", prefixes=(PAY_PREFIX,), app=pay, render=render_pay))
     app = Dispatcher(
         [*mounts, Mount(name="operations", prefixes=(), app=operations.app(), render=operations.render)],
         clock=core.clock,

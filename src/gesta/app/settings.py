@@ -20,6 +20,7 @@ from msgspec import Meta
 from gesta.access.buckets import Bucket
 from gesta.access.settings import DEFAULT_BUCKETS, AccessSettings
 from gesta.kernel.errors import InvalidInput
+from gesta.workflows.payments.settings import PaymentSettings
 
 _ACCESS = AccessSettings()
 DEFAULT_FILE = Path("gesta.toml")
@@ -261,6 +262,49 @@ class TradingSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = ""
 
 
+class WorkflowSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Workflows: their runs are carried out by this process, or by `gesta worker` processes beside it (PostgreSQL)."""
+
+    enabled: Annotated[bool, Meta(description="Take and run workflows. Where it is false, their calls answer 503.")] = (
+        True
+    )
+    carries: Annotated[
+        bool,
+        Meta(description="Carry runs out in this process. Where it is false, `gesta worker` processes must do it."),
+    ] = True
+    worker: Annotated[
+        str,
+        Meta(
+            max_length=100,
+            description="This process's name among those that carry runs out; two that run at once must differ. Empty "
+            "is right for one server alone.",
+        ),
+    ] = ""
+    concurrency: Annotated[int, Meta(ge=1, le=10_000, description="Runs at work at once; more wait on disk.")] = 64
+    sync_timeout_s: Annotated[
+        float, Meta(gt=0, le=3600, description="How long a caller of a synchronous execution waits for its answer.")
+    ] = 60.0
+    survives_power_loss: Annotated[
+        bool,
+        Meta(description="Every step is on disk before the next begins (SQLite: synchronous FULL instead of NORMAL)."),
+    ] = True
+    keeps_days: Annotated[
+        float,
+        Meta(gt=0, le=3650, description="How long the engine remembers a run's steps; the ledger keeps the run."),
+    ] = 7.0
+    allow_networks: Annotated[
+        str,
+        Meta(
+            description="Private networks that HTTP nodes may reach, as CIDRs separated by commas, such as "
+            "`127.0.0.0/8`. Empty: the public network only."
+        ),
+    ] = ""
+    steps_module: Annotated[
+        str, Meta(description="A Python module of the operator's with the functions that `python` nodes may name.")
+    ] = ""
+    payments: PaymentSettings = PaymentSettings()
+
+
 class LogSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Logs go to standard error. No credential and no query string is ever written."""
 
@@ -287,6 +331,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rates: RateSettings = RateSettings()
     sessions: SessionSettings = SessionSettings()
     trading: TradingSettings = TradingSettings()
+    workflows: WorkflowSettings = WorkflowSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
 

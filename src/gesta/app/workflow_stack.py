@@ -1,0 +1,216 @@
+"""Workflows, put together: definitions, runs and what carries them out, triggers, payments."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import msgspec
+
+from gesta.access.face import Access
+from gesta.app.settings import Settings, WorkflowSettings
+from gesta.app.trading_stack import TradingStack
+from gesta.desk.reading import Reading
+from gesta.kernel.clock import Clock
+from gesta.kernel.ids import IdSource
+from gesta.ledger.store import StoredLedger
+from gesta.storage.program import Database
+from gesta.workflows.definitions.desk import DefinitionDesk
+from gesta.workflows.engine.leases import Leases
+from gesta.workflows.engine.on_demand import OnDemand
+from gesta.workflows.engine.settings import EMBEDDED, EngineSettings, beside, worker_name
+from gesta.workflows.face import Workflows
+from gesta.workflows.nodes.registry import NodeSettings, open_performers
+from gesta.workflows.payments.desk import PaymentDesk
+from gesta.workflows.payments.face import PayDoor, Provider
+from gesta.workflows.payments.settings import PaymentSettings
+from gesta.workflows.payments.stripe_provider import StripeProvider
+from gesta.workflows.payments.test_provider import BuiltInProvider
+from gesta.workflows.runs.carrier import Carrier
+from gesta.workflows.runs.desk import RunDesk
+from gesta.workflows.runs.retention import Retention
+from gesta.workflows.runs.rows import Plans
+from gesta.workflows.runs.service import RunService
+from gesta.workflows.runtime import Engine
+from gesta.workflows.triggers.desk import TriggerDesk
+from gesta.workflows.triggers.settings import TriggerSettings
+from gesta.workflows.triggers.ticker import Ticker
+
+
+class WorkflowStack(msgspec.Struct, frozen=True, kw_only=True):
+    """`door` is what dialects are given, `payments` also what payers and providers reach. `engine` says whether
+    anything is carried out here yet."""
+
+    door: Workflows
+    payments: PaymentDesk
+    service: RunService
+    engine: OnDemand
+    retention: Retention
+
+    @property
+    def pay_door(self) -> PayDoor:
+        return self.payments
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """Where the engine keeps what it needs, and as whom this process works."""
+    own, database = settings.workflows, settings.database
+    worker = worker_name(own.worker) if own.worker else EMBEDDED
+    url = database.url if database.is_postgres else beside(database.sqlite_path)
+    if database.is_postgres and not own.worker:
+        worker = worker_name(f"server-{settings.server.port}")
+    return EngineSettings(
+        url=url,
+        worker=worker,
+        carries=own.carries,
+        concurrency=own.concurrency,
+        synchronous="FULL" if own.survives_power_loss else "NORMAL",
+    )
+
+
+@asynccontextmanager
+async def open_workflows(
+    settings: Settings,
+    *,
+    database: Database,
+    ledger: StoredLedger,
+    access: Access,
+    reading: Reading,
+    clock: Clock,
+    ids: IdSource,
+    trading: TradingStack | None,
+) -> AsyncIterator[WorkflowStack]:
+    """Go on with what was under way; at the end what runs is left to the next start."""
+    own, engine_options = settings.workflows, engine_settings(settings)
+    plans = Plans()
+    async with AsyncExitStack() as stack:
+        leases: list[Leases] = []
+
+        async def begun(engine: Engine) -> None:
+            # One process keeps a SQLite file to itself: nobody could take over.
+            if not engine_options.is_sqlite:
+                lease = Leases(database, engine, clock, engine_options.worker)
+                leases.append(lease)
+                await lease.start()
+
+        async def make() -> Engine:
+            # Loading it takes a second, which nobody else here has to wait for, and most servers never need it.
+            module = await asyncio.to_thread(importlib.import_module, "gesta.workflows.engine.dbos_engine")
+            made: Engine = module.DbosEngine(engine_options)
+            return made
+
+        engine = OnDemand(make, on_start=begun)
+        service = RunService(
+            database=database, ledger=ledger, clock=clock, plans=plans, engine=engine, owner=engine_options.worker
+        )
+        providers = await _providers(own.payments, settings, access, stack)
+        payments = PaymentDesk(
+            database=database,
+            reading=reading,
+            clock=clock,
+            ids=ids,
+            plans=plans,
+            service=service,
+            providers=providers,
+            provider=_provider(own.payments, providers),
+            expires_s=own.payments.expires_s,
+        )
+        runs = RunDesk(
+            database=database,
+            reading=reading,
+            access=access,
+            clock=clock,
+            ids=ids,
+            plans=plans,
+            service=service,
+            payments=payments,
+        )
+        performers = await stack.enter_async_context(
+            open_performers(
+                _node_settings(own),
+                access=access,
+                reading=reading,
+                executors=None if trading is None else trading.executors,
+                trading=None if trading is None else trading.desk,
+                runs=runs,
+            )
+        )
+        service.carrier = Carrier(
+            database=database,
+            clock=clock,
+            ids=ids,
+            plans=plans,
+            performers=performers,
+            owner=engine_options.worker,
+            on_changed=service.changed,
+        )
+        options = TriggerSettings()
+        triggers = TriggerDesk(
+            database=database,
+            access=access,
+            clock=clock,
+            ids=ids,
+            runs=runs,
+            service=service,
+            settings=options,
+            on_schedules=lambda: ticker.kick(),
+        )
+        ticker = Ticker(database=database, clock=clock, starter=triggers.starter)
+        definitions = DefinitionDesk(
+            database=database, clock=clock, ids=ids, settings=options, on_schedules=lambda: ticker.kick()
+        )
+        stack.push_async_callback(_end, service, leases)
+        await service.start()
+        if own.worker and own.carries:
+            await engine.begin()
+        stack.push_async_callback(ticker.stop)
+        await ticker.start()
+        yield WorkflowStack(
+            door=Workflows(definitions=definitions, runs=runs, triggers=triggers, payments=payments),
+            payments=payments,
+            service=service,
+            engine=engine,
+            retention=Retention(database=database, clock=clock, engine=engine, keeps_s=own.keeps_days * 86_400),
+        )
+
+
+async def _end(service: RunService, leases: list[Leases]) -> None:
+    # Its sign of life outlives the engine: nobody takes over what is still being ended.
+    await service.stop()
+    for lease in leases:
+        await lease.stop()
+
+
+def _node_settings(own: WorkflowSettings) -> NodeSettings:
+    networks = tuple(part.strip() for part in own.allow_networks.split(",") if part.strip())
+    return NodeSettings(allow_networks=networks, steps_module=own.steps_module)
+
+
+async def _providers(
+    own: PaymentSettings, settings: Settings, access: Access, stack: AsyncExitStack
+) -> Mapping[str, Provider]:
+    public_url = own.public_url or f"http://{settings.server.host}:{settings.server.port}"
+    providers: dict[str, Provider] = {}
+    if own.test:
+        providers["test"] = BuiltInProvider(key=access.derived_key, public_url=public_url)
+    if own.stripe_api_key:
+        provider = StripeProvider(
+            api_key=own.stripe_api_key,
+            webhook_secret=own.stripe_webhook_secret,
+            return_url=f"{public_url.rstrip('/')}/pay/checkouts/{{checkout}}",
+            api_base=own.stripe_api_base,
+            tolerance_s=own.stripe_tolerance_s,
+            timeout_s=own.stripe_timeout_s,
+        )
+        stack.push_async_callback(provider.close)
+        providers["stripe"] = provider
+    return providers
+
+
+def _provider(own: PaymentSettings, providers: Mapping[str, Provider]) -> str:
+    """The one that new checkouts are opened with."""
+    if own.provider:
+        return own.provider
+    return "stripe" if "stripe" in providers else next(iter(providers), "")
