@@ -70,6 +70,18 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
+class _Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What every part is made of."""
+
+    database: Database
+    access: Access
+    reading: Reading
+    clock: Clock
+    ids: IdSource
+    plans: Plans
+    service: RunService
+
+
 @asynccontextmanager
 async def open_workflows(
     settings: Settings,
@@ -83,40 +95,17 @@ async def open_workflows(
     trading: TradingStack | None,
 ) -> AsyncIterator[WorkflowStack]:
     """Go on with what was under way; at the end what runs is left to the next start."""
-    own, engine_options = settings.workflows, engine_settings(settings)
-    plans = Plans()
+    own, options, plans = settings.workflows, engine_settings(settings), Plans()
+    leases: list[Leases] = []
     async with AsyncExitStack() as stack:
-        leases: list[Leases] = []
-
-        async def begun(engine: Engine) -> None:
-            # One process keeps a SQLite file to itself: nobody could take over.
-            if not engine_options.is_sqlite:
-                lease = Leases(database, engine, clock, engine_options.worker)
-                leases.append(lease)
-                await lease.start()
-
-        async def make() -> Engine:
-            # Loading it takes a second, which nobody else here has to wait for, and most servers never need it.
-            module = await asyncio.to_thread(importlib.import_module, "gesta.workflows.engine.dbos_engine")
-            made: Engine = module.DbosEngine(engine_options)
-            return made
-
-        engine = OnDemand(make, on_start=begun)
+        engine = _engine(options, database, clock, leases)
         service = RunService(
-            database=database, ledger=ledger, clock=clock, plans=plans, engine=engine, owner=engine_options.worker
+            database=database, ledger=ledger, clock=clock, plans=plans, engine=engine, owner=options.worker
         )
-        providers = await _providers(own.payments, settings, access, stack)
-        payments = PaymentDesk(
-            database=database,
-            reading=reading,
-            clock=clock,
-            ids=ids,
-            plans=plans,
-            service=service,
-            providers=providers,
-            provider=_provider(own.payments, providers),
-            expires_s=own.payments.expires_s,
+        parts = _Parts(
+            database=database, access=access, reading=reading, clock=clock, ids=ids, plans=plans, service=service
         )
+        payments = await _payments(parts, settings, stack)
         runs = RunDesk(
             database=database,
             reading=reading,
@@ -143,24 +132,10 @@ async def open_workflows(
             ids=ids,
             plans=plans,
             performers=performers,
-            owner=engine_options.worker,
+            owner=options.worker,
             on_changed=service.changed,
         )
-        options = TriggerSettings()
-        triggers = TriggerDesk(
-            database=database,
-            access=access,
-            clock=clock,
-            ids=ids,
-            runs=runs,
-            service=service,
-            settings=options,
-            on_schedules=lambda: ticker.kick(),
-        )
-        ticker = Ticker(database=database, clock=clock, starter=triggers.starter)
-        definitions = DefinitionDesk(
-            database=database, clock=clock, ids=ids, settings=options, on_schedules=lambda: ticker.kick()
-        )
+        definitions, triggers, ticker = _triggers(parts, runs)
         stack.push_async_callback(_end, service, leases)
         await service.start()
         if own.worker and own.carries:
@@ -174,6 +149,60 @@ async def open_workflows(
             engine=engine,
             retention=Retention(database=database, clock=clock, engine=engine, keeps_s=own.keeps_days * 86_400),
         )
+
+
+def _engine(options: EngineSettings, database: Database, clock: Clock, leases: list[Leases]) -> OnDemand:
+    """It begins with the first run; `leases` gets what says then that this process lives."""
+
+    async def begun(engine: Engine) -> None:
+        # One process keeps a SQLite file to itself: nobody could take over.
+        if not options.is_sqlite and options.carries:
+            lease = Leases(database, engine, clock, options.worker)
+            leases.append(lease)
+            await lease.start()
+
+    async def make() -> Engine:
+        # Loading it takes a second, which nobody else here has to wait for, and most servers never need it.
+        module = await asyncio.to_thread(importlib.import_module, "gesta.workflows.engine.dbos_engine")
+        made: Engine = module.DbosEngine(options)
+        return made
+
+    return OnDemand(make, on_start=begun)
+
+
+def _triggers(parts: _Parts, runs: RunDesk) -> tuple[DefinitionDesk, TriggerDesk, Ticker]:
+    options = TriggerSettings()
+    triggers = TriggerDesk(
+        database=parts.database,
+        access=parts.access,
+        clock=parts.clock,
+        ids=parts.ids,
+        runs=runs,
+        service=parts.service,
+        settings=options,
+        on_schedules=lambda: ticker.kick(),
+    )
+    ticker = Ticker(database=parts.database, clock=parts.clock, starter=triggers.starter)
+    definitions = DefinitionDesk(
+        database=parts.database, clock=parts.clock, ids=parts.ids, settings=options, on_schedules=ticker.kick
+    )
+    return definitions, triggers, ticker
+
+
+async def _payments(parts: _Parts, settings: Settings, stack: AsyncExitStack) -> PaymentDesk:
+    own = settings.workflows.payments
+    providers = await _providers(own, settings, parts.access, stack)
+    return PaymentDesk(
+        database=parts.database,
+        reading=parts.reading,
+        clock=parts.clock,
+        ids=parts.ids,
+        plans=parts.plans,
+        service=parts.service,
+        providers=providers,
+        provider=_provider(own, providers),
+        expires_s=own.expires_s,
+    )
 
 
 async def _end(service: RunService, leases: list[Leases]) -> None:
