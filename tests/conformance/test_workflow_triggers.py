@@ -32,7 +32,7 @@ from gesta.workflows.face import (
 )
 from gesta.workflows.graph.definition import Definition, Trigger, TriggerKind
 from gesta.workflows.runs.rows import MIGRATIONS as WORKFLOWS
-from gesta.workflows.triggers import ticker
+from gesta.workflows.triggers import desk, ticker
 from gesta.workflows.triggers.checking import MOST_PAYLOAD_BYTES, MOST_SCHEDULE_INPUT_BYTES
 from gesta.workflows.triggers.desk import TriggerDesk
 from gesta.workflows.triggers.settings import TriggerSettings
@@ -280,6 +280,31 @@ async def test_an_accounts_event_stays_with_the_account(bell: Bell) -> None:
     taken = await bell.triggers.event(bell.me, EventIn(event="order.paid"))
     assert {detail(each).workflow.id: each.account for each in taken.started}[hers.id] == ann.id
     assert taken.woken == [parked["ann"]]
+
+
+async def test_accounts_and_environments_share_no_keys_and_no_runs(bell: Bell) -> None:
+    ann, bob = await bell.account("ann"), await bell.account("bob")
+    await bell.publish(quick(on()))
+    key = msgspec.structs.replace(bell.me, environment=Environment.TEST)
+    waits = flow(node("w", "wait_event", event="order.paid"), links=("start>w",))
+    starters = (bell.bound(ann), key)
+    hers, tests = [(await bell.house.runs.start(each, StartRun(definition=waits))).execution.id for each in starters]
+    event = EventIn(event="order.paid", key="1")
+    for principal, woken in ((bell.bound(bob), []), (key, [tests]), (bell.bound(ann), [hers]), (bell.me, [])):
+        taken = await bell.triggers.event(principal, event)
+        assert (len(taken.started), taken.woken) == (1, woken)
+        assert len((await bell.triggers.event(principal, event)).duplicates) == 1
+
+
+async def test_one_event_wakes_more_runs_than_are_woken_at_once(bell: Bell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "AT_ONCE", 2)
+    waits = flow(node("a", "wait_event", event="go"), node("b", "wait_event", event="go"), links=("start>a", "start>b"))
+    started = [(await bell.house.start(waits)).execution.id for _ in range(3)]
+    taken = await bell.triggers.event(bell.me, EventIn(event="go"))
+    assert set(taken.woken) == set(started)
+    for run_id in started:
+        await bell.house.ended(run_id)
+    assert (await bell.triggers.event(bell.me, EventIn(event="go"))).woken == []
 
 
 async def test_a_payload_that_a_schema_refuses_starts_only_the_others(bell: Bell) -> None:
@@ -568,7 +593,9 @@ async def test_accounts_and_environments_have_their_own_schedules(bell: Bell) ->
     test = await bell.triggers.create_schedule(key, said)
     assert await bell.triggers.schedules(bell.bound(ann)) == [hers]
     assert await bell.triggers.schedules(bell.bound(bob)) == []
-    assert {each.id for each in await bell.triggers.schedules(key)} == {hers.id, test.id}
+    assert await bell.triggers.schedules(key) == [test]
+    with pytest.raises(NotFound):
+        await bell.triggers.delete_schedule(key, hers.id)
     for action in (
         bell.triggers.change_schedule(bell.bound(bob), hers.id, said),
         bell.triggers.pause_schedule(bell.bound(bob), hers.id, paused=True),

@@ -118,7 +118,7 @@ class DefinitionDesk:
 
     async def versions(self, principal: Principal, workflow: str) -> Sequence[VersionView]:
         seen = _reading(principal)
-        return await self._database.read(lambda: _versions(seen, workflow))
+        return await self._database.read(lambda: _versions(seen, workflow), unbounded=True)
 
     async def list(
         self, principal: Principal, *, search: str = "", slug: str = "", offset: int = 0, limit: int = 50
@@ -131,7 +131,7 @@ class DefinitionDesk:
         if offset < 0 or limit < 0:
             raise InvalidInput("`offset` and `limit` are not below zero.", field="offset", where="query")
         page = (min(limit, MOST_PAGE), min(offset, 2**31))
-        return await self._database.read(lambda: _list(seen, search, slug, page))
+        return await self._database.read(lambda: _list(seen, search, slug, page), unbounded=bool(search))
 
 
 def hook_hash(word: str) -> bytes:

@@ -110,7 +110,7 @@ CREATE TABLE workflow_waits (
 -- postgres:
 );
 -- end
-CREATE INDEX workflow_waits_key ON workflow_waits (organization, kind, key);
+CREATE INDEX workflow_waits_key ON workflow_waits (organization, kind, key, run, path);
 
 -- What came for a run while a segment of it was under way: taken up when the segment parks.
 CREATE TABLE workflow_wakes (

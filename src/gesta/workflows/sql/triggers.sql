@@ -68,3 +68,9 @@ SET run = excluded.run, content = excluded.content, until_at = excluded.until_at
 
 -- name: key.get
 SELECT run, until_at FROM workflow_keys WHERE organization = $1 AND workflow = $2 AND key = $3
+
+-- Who waits for an event, in parts: those after a run and a path.
+-- name: wait.page
+SELECT run, path, account FROM workflow_waits
+WHERE organization = $1 AND kind = 'event' AND key = $2 AND (run > $3 OR (run = $3 AND path > $4))
+ORDER BY run, path LIMIT $5

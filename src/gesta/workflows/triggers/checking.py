@@ -26,7 +26,7 @@ MOST_KEY = 256
 MOST_NAME = 256
 MOST_PAYLOAD_BYTES = 8 * 1024 * 1024
 #: It is stored once and read again each time that it is due.
-MOST_SCHEDULE_INPUT_BYTES = 1024 * 1024
+MOST_SCHEDULE_INPUT_BYTES = 64 * 1024
 
 
 def check_event(event: EventIn) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -33,7 +34,7 @@ from gesta.workflows.face import (
     WorkflowStatus,
 )
 from gesta.workflows.graph.definition import Trigger, TriggerKind
-from gesta.workflows.graph.progress import WaitKind, Woken
+from gesta.workflows.graph.progress import Woken
 from gesta.workflows.graph.schemas import check_input
 from gesta.workflows.runs import rows as runs_rows
 from gesta.workflows.runs.desk import RunDesk
@@ -79,6 +80,7 @@ class TriggerDesk:
         on_schedules: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
+        self._access = access
         self._clock = clock
         self._ids = ids
         self._runs = runs
@@ -112,7 +114,7 @@ class TriggerDesk:
                     duplicates.append(workflow.view.id)
                 else:
                     started.append(outcome.execution)
-        woken = await self._wake(seen, event, slug)
+        woken = await self._wake(principal, event, slug)
         if refusals and not (started or duplicates or woken):
             raise refusals[0]
         return EventTaken(event_id=event_id, started=started, woken=woken, duplicates=duplicates)
@@ -130,31 +132,47 @@ class TriggerDesk:
         key, window_s = key_of(trigger, TriggerKind.EVENT, event.key, event.payload)
         return await self.starter.keyed(
             workflow,
-            "event",
+            _prefix("event", principal),
             key,
             window_s,
             lambda run_id: self._runs.start(principal, msgspec.structs.replace(request, run_id=run_id)),
         )
 
-    async def _wake(self, seen: Seen, event: EventIn, slug: str) -> list[str]:
+    async def _wake(self, principal: Principal, event: EventIn, slug: str) -> list[str]:
         """Runs that wait for the event. With a key they are woken by it once: the key is kept after they are awake, and
         a process that dies in between leaves nobody asleep."""
-        key = None if event.key is None else stored_key("woke", f"{event.event}\t{slug}\t{event.key}")
-        waiting = await self._database.read(lambda: _waiting(seen, event.event, slug, key))
+        organization = principal.organization.id
+        accounts = await self._accounts(principal)
+        key = None
+        if event.key is not None:
+            key = stored_key(_prefix("woke", principal), f"{event.event}\t{slug}\t{event.key}")
+            known = key
+            if await self._database.read(lambda: _is_known(organization, known), snapshot=False):
+                return []
         woken: list[str] = []
-        for part in range(0, len(waiting), AT_ONCE):
-            some = waiting[part : part + AT_ONCE]
-            at_us = self._clock.now_us()
-            told = [
-                self._service.wake(seen.organization, run_id, Woken(path=path, payload=event.payload, at_us=at_us))
-                for run_id, path in some
-            ]
+        last: tuple[str, str] | None = ("", "")
+        while last is not None:
+            part = partial(_waiting, organization, accounts, event.event, slug, last)
+            some, last = await self._database.read(part)
+            told = [self._service.wake(organization, run_id, self._woken(path, event)) for run_id, path in some]
             outcomes = await asyncio.gather(*told)
             woken += [run_id for (run_id, _), is_woken in zip(some, outcomes, strict=True) if is_woken]
         if key is not None:
-            parameters = (seen.organization, 0, key, "", b"", None)
-            await self._database.write(lambda: _put_key(parameters), key=seen.organization)
+            parameters = (organization, 0, key, "", b"", None)
+            await self._database.write(lambda: _put_key(parameters), key=organization)
         return list(dict.fromkeys(woken))
+
+    def _woken(self, path: str, event: EventIn) -> Woken:
+        return Woken(path=path, payload=event.payload, at_us=self._clock.now_us())
+
+    async def _accounts(self, principal: Principal) -> frozenset[int] | None:
+        """Whose runs a caller wakes; None: all of the organization's."""
+        if principal.account is not None:
+            return frozenset({principal.account.id})
+        if principal.environment is None:
+            return None
+        accounts = await self._access.accounts(principal.organization.id)
+        return frozenset(each.id for each in accounts if each.environment is principal.environment)
 
     # -- webhooks
 
@@ -253,7 +271,9 @@ class TriggerDesk:
         """Newest first, with those of workflows' own triggers."""
         principal.require(Scope.READ)
         seen = seen_by(principal)
-        return await self._database.read(lambda: schedules.listed(seen, _environment(principal), workflow))
+        return await self._database.read(
+            lambda: schedules.listed(seen, _environment(principal), workflow), unbounded=True
+        )
 
     async def _write(self, seen: Seen, program: Callable[[], Program[ScheduleRow]]) -> ScheduleView:
         row = await self._database.write(program, key=seen.organization)
@@ -276,13 +296,21 @@ class TriggerDesk:
             timing=timing_of(asked, self._settings, anchor_us),
             name=asked.name,
             input=asked.input,
-            environment=_environment(principal) if principal.account is None else "",
+            environment=_environment(principal),
         )
 
 
 def _environment(principal: Principal) -> str:
     """Which environment's schedules a caller has to do with; nothing: all."""
+    if principal.account is not None:
+        return principal.account.environment.value
     return principal.environment.value if principal.environment is not None else ""
+
+
+def _prefix(word: str, principal: Principal) -> str:
+    """Keys of one account, or environment, are no duplicates of another's."""
+    account = 0 if principal.account is None else principal.account.id
+    return f"{word} {account} {_environment(principal)}"
 
 
 def _of_event(seen: Seen, event: str, slug: str) -> Program[list[tuple[WorkflowRow, Trigger]]]:
@@ -309,21 +337,26 @@ def _with_schema(seen: Seen, word: str) -> Program[tuple[WorkflowRow, dict[str, 
     return row, None if version is None else version.definition.input_schema
 
 
-def _waiting(seen: Seen, event: str, slug: str, key: str | None) -> Program[list[tuple[str, str]]]:
-    """Runs and paths that wait for an event; none for a key that has woken them."""
-    if key is not None and (yield Fetch(SQL["key.get"], (seen.organization, 0, key))):
-        return []
-    rows = yield Fetch(runs_rows.SQL["wait.of_key"], (seen.organization, WaitKind.EVENT.value, event))
+def _waiting(
+    organization: int, accounts: frozenset[int] | None, event: str, slug: str, after: tuple[str, str]
+) -> Program[tuple[list[tuple[str, str]], tuple[str, str] | None]]:
+    """Some runs and paths that wait for an event, and after which the next ones come (None: there are no more)."""
+    rows = yield Fetch(SQL["wait.page"], (organization, event, *after, AT_ONCE))
     found = []
     for run_id, path, account in rows:
-        if seen.account is not None and account != seen.account:
+        if accounts is not None and account not in accounts:
             continue
         if slug:
-            run = yield from runs_rows.get(seen.organization, run_id)
-            if run is None or not _listens(run.progress.runs[path].input, slug):
+            run = yield from runs_rows.get(organization, run_id)
+            if run is None or path not in run.progress.runs or not _listens(run.progress.runs[path].input, slug):
                 continue
         found.append((run_id, path))
-    return found
+    return found, (rows[-1][0], rows[-1][1]) if len(rows) == AT_ONCE else None
+
+
+def _is_known(organization: int, key: str) -> Program[bool]:
+    rows = yield Fetch(SQL["key.get"], (organization, 0, key))
+    return bool(rows)
 
 
 def _listens(config: Any, slug: str) -> bool:

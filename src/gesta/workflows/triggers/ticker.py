@@ -86,9 +86,11 @@ class Ticker:
         now_us = self._clock.now_us()
         rows = await self._database.read(lambda: _due(now_us), snapshot=False)
         outcomes = await asyncio.gather(*(self._take(row, now_us) for row in rows), return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        failures = [(row, each) for row, each in zip(rows, outcomes, strict=True) if isinstance(each, BaseException)]
+        for row, failure in failures:
+            log.warning("workflows.schedule_postponed", schedule=row.id, error=str(failure))
+        if failures:
+            raise failures[0][1]
         return len(rows)
 
     async def _take(self, row: ScheduleRow, now_us: int) -> None:
