@@ -20,18 +20,20 @@ from gesta.apis.b3os.codec import STATUS_NAMES
 from gesta.apis.b3os.errors import CODE_OF_PARAMETER, CODES, PUBLISHED_CODES
 from gesta.apis.b3os.openapi import EXAMPLE_LIST
 
-PATHS = ("/v1/executions", "/v1/executions/{id}", "/v1/executions/{id}/events")
+PATHS = ("/v1/executions", "/v1/executions/{id}", "/v1/executions/{id}/events")  # those of the reads
 
 
 def test_the_document_is_valid(world: Any) -> None:
     document = world.app.openapi()
     validate(document)
     assert document["openapi"].startswith("3.1")
-    assert tuple(document["paths"]) == PATHS
+    assert tuple(document["paths"])[: len(PATHS)] == PATHS
 
 
 def test_every_error_that_a_read_can_meet_is_documented(world: Any) -> None:
-    for path, item in world.app.openapi()["paths"].items():
+    paths = world.app.openapi()["paths"]
+    for path in PATHS:
+        item = paths[path]
         wanted = {"200", "400", "401", "403", "429", "500", "503"} | ({"404"} if "{id}" in path else set())
         assert set(item["get"]["responses"]) == wanted
         assert item["get"]["security"] == [{"BearerAuth": []}]
@@ -77,6 +79,7 @@ def test_the_page_of_the_dialect_has_every_status_code_and_parameter(world: Any)
     for status, name in STATUS_NAMES.items():
         assert re.search(rf"^\|[^|]*`{status}`[^|]*\| `{name}` \|", page, re.MULTILINE)
     for path, item in world.app.openapi()["paths"].items():
-        assert f"`GET {path}`" in page
-        for parameter in item["get"]["parameters"]:
-            assert parameter["in"] == "path" or f"`{parameter['name']}`" in page
+        for method, operation in item.items():
+            assert f"`{method.upper()} {path}`" in page
+            for parameter in operation["parameters"]:
+                assert parameter["in"] == "path" or f"`{parameter['name']}`" in page

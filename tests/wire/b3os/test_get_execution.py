@@ -181,7 +181,7 @@ async def test_paths_and_methods_that_do_not_exist(client: httpx.AsyncClient) ->
     for path in ("/v1/executions/", "/v1/executions/a/b", "/v1/executions/a/events/"):
         response = await client.get(path)
         assert (response.status_code, response.json()["code"]) == (404, 404002)
-    response = await client.post("/v1/executions", json={})
+    response = await client.put("/v1/executions/a", json={})
     assert (response.status_code, response.json()["code"], response.headers["Allow"]) == (405, 405001, "GET")
 
 

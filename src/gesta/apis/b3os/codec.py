@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -70,6 +70,12 @@ MESSAGES: dict[Status, str] = {
     Status.TIMED_OUT: "The workflow ran out of time.",
 }
 
+# The origin of runs that this server carries out: their ids are printed with the prefixes that clients check
+# (`^run_\w+$`, `^wf_\w+$`, protocols/b3os.md §8).
+OWN_ORIGIN = "workflow"
+RUN_PREFIX, WORKFLOW_PREFIX = "run_", "wf_"
+_OWN_WORKFLOW = re.compile(r"wf_([0-9a-f]{24})", re.ASCII)
+
 # `<string>`, `<object>`: how the vendor's documentation writes "some value here".
 _PLACEHOLDER = re.compile(r"<\w+>")
 
@@ -113,7 +119,7 @@ def encode(execution: Execution, *, organization: str) -> dict[str, Any]:
         "paymentStatus": detail.payment_status,
         "requestPayload": _object(detail.request_payload),
         "responsePayload": _object(detail.response_payload),
-        "runId": detail.run_id,
+        "runId": _run_id(execution, detail),
         "sourceEntityId": detail.source_entity_id,
         "sourceEntityType": detail.source_entity_type,
         "sourceSystem": detail.source_system,
@@ -127,7 +133,21 @@ def encode(execution: Execution, *, organization: str) -> dict[str, Any]:
 
 
 def _workflow_id(execution: Execution, detail: RunDetail) -> str | None:
-    return execution.correlation.get("workflow_id") or detail.workflow.id or None
+    found = execution.correlation.get("workflow_id") or detail.workflow.id or None
+    return WORKFLOW_PREFIX + found if found and execution.origin == OWN_ORIGIN else found
+
+
+def _run_id(execution: Execution, detail: RunDetail) -> str | None:
+    """The run of an execution, once there is one: before it is paid, there is none."""
+    if execution.origin != OWN_ORIGIN or detail.run_id is not None:
+        return detail.run_id
+    return None if execution.status is Status.AWAITING_PAYMENT else RUN_PREFIX + execution.id
+
+
+def workflow_word(text: str) -> str:
+    """What the record calls the workflow that a caller names: an id of this server's without its prefix."""
+    own = _OWN_WORKFLOW.fullmatch(text)
+    return own[1] if own else text
 
 
 def message_of(execution: Execution) -> str:
@@ -152,18 +172,50 @@ def encode_event(event: Event, execution: Execution, *, organization: str) -> di
     return {
         "id": event_id(event.seq),
         "executionId": execution.id,
-        "runId": detail.run_id,
+        "runId": _run_id(execution, detail),
         "workflowId": _workflow_id(execution, detail),
         "organizationId": organization,
-        "nodeId": _text(data.get("node_id")),
+        "nodeId": _node_id(data),
         "eventType": event.type,
         "level": event.level.value,
         "title": title or event.type,
         "message": event.message,
-        "data": {key: value for key, value in data.items() if key not in ("by", "node_id", "request_id")},
+        "data": {key: value for key, value in data.items() if key not in ("by", "node_id", "nodeId", "request_id")},
         "requestId": _text(data.get("request_id")),
         "createdAt": _time(event.at_us),
     }
+
+
+def _node_id(data: Mapping[str, Any]) -> str | None:
+    return _text(data.get("node_id", data.get("nodeId")))
+
+
+# What a client token shows of an execution and of its events (protocols/b3os.md §4.7), and no more.
+PUBLIC_FIELDS = (
+    "id", "workflowId", "runId", "orderId", "checkoutSessionId", "paymentStatus", "status", "clientSafeMetadata",
+    "createdAt", "startedAt", "finishedAt",
+)  # fmt: skip
+PUBLIC_EVENT_FIELDS = ("id", "runId", "nodeId", "eventType", "level", "title", "message", "createdAt")
+
+
+def encode_public(execution: Execution, events: Iterable[Event]) -> dict[str, Any]:
+    """The execution as its client token shows it. `message` is without the reason of a failure."""
+    shown = encode(execution, organization="")
+    return {
+        **{field: shown.get(field) for field in PUBLIC_FIELDS},
+        "message": MESSAGES[execution.status],
+        "events": [encode_public_event(event, execution) for event in events],
+    }
+
+
+def encode_public_event(event: Event, execution: Execution) -> dict[str, Any]:
+    """An event as a client token shows it. Its message is what the workflow logs; what an error says is not for a
+    stranger's eyes."""
+    shown = encode_event(event, execution, organization="")
+    message = event.message if event.type == "run.log" else ""
+    if event.to_status is not None:
+        message = MESSAGES[event.to_status]
+    return {field: shown[field] for field in PUBLIC_EVENT_FIELDS} | {"message": message}
 
 
 def _text(value: Any) -> str | None:

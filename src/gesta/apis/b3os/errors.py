@@ -40,6 +40,13 @@ CODES: dict[int, str] = {
     400007: "`workflowId`, `externalRef` or `orderId` is empty, too long or has a NUL character.",
     400008: "The execution id in the path is malformed.",
     400009: "`after` is not the id of an event.",
+    400010: "The body is not a JSON object, or not JSON.",
+    400011: "A field of the body is missing or has a value that it cannot have.",
+    400012: "The workflow is archived.",
+    400013: "A run, workflow, node or version in the path is malformed.",
+    400014: "`token` or `secret` is missing, or too long.",
+    400015: "The definition cannot run synchronously.",
+    400016: "`summary`, `nodeIds`, `_fields_filter` or `search` has a value that it cannot have.",
     400078: "Published by B3OS: invalid run id.",
     400079: "Published by B3OS: duplicate run id.",
     400228: "Published by B3OS: invalid workflow definition.",
@@ -48,19 +55,29 @@ CODES: dict[int, str] = {
     401002: "The token is unknown.",
     401003: "The token has expired.",
     401004: "The token was revoked.",
+    401005: "The client token or secret is not that of the execution.",
     403001: "The token lacks a scope.",
     403002: "`X-Org-ID` names another organization than the token's.",
+    403003: "The workflow is not open to the public, or is another account's.",
     404001: "No such execution, or not in the token's organization.",
     404002: "No such route.",
     404003: "No such account.",
+    404004: "No such workflow, or not in the token's organization.",
+    404005: "No such run, or not in the token's organization.",
+    404006: "The run has no such node.",
+    404007: "The workflow has no such version.",
     405001: "The path exists, the method does not; `Allow` lists those that do.",
     408001: "The request body did not arrive in time.",
     409001: "The record's state forbids the change.",
+    409002: "The idempotency key was used for another execution.",
     413001: "The request is too large.",
     429001: "More requests than the limit of this token; `Retry-After` says when.",
+    429002: "More executions of this workflow from this address than the limit; `Retry-After` says when.",
+    429003: "More streams than the limit; `Retry-After` says when to try again.",
     500001: "A defect of the server; its log has the request id.",
     503001: "The database is out of reach; `Retry-After` says when to try again.",
     503002: "The server's disk is full: writes are refused, reads go on.",
+    503003: "Workflows are switched off on this server.",
 }
 
 PUBLISHED_CODES = frozenset({400078, 400079, 400228, 400229})
@@ -78,30 +95,63 @@ CODE_OF_PARAMETER = {
     "id": 400008,
     "after": 400009,
 }
-_CODE_OF_REASON = {"missing": 401001, "expired": 401003, "revoked": 401004}
-_CODE_OF_MISSING = {"execution": 404001, "account": 404003}
+# `details["problem"]` of an InvalidInput says more than its field.
+_CODE_OF_PROBLEM = {
+    "duplicate": 400003,
+    "json": 400010,
+    "body": 400011,
+    "archived": 400012,
+    "path": 400013,
+    "token": 400014,
+    "sync": 400015,
+    "view": 400016,
+    "run_id": 400078,
+    "run_id_taken": 400079,
+    "definition": 400228,
+    "trigger": 400229,
+}
+_CODE_OF_REASON = {"missing": 401001, "expired": 401003, "revoked": 401004, "client_token": 401005}
+_CODE_OF_MISSING = {
+    "execution": 404001,
+    "account": 404003,
+    "workflow": 404004,
+    "run": 404005,
+    "node": 404006,
+    "version": 404007,
+}
+_CODE_OF_BUCKET = {"b3os_public": 429002, "b3os_streams": 429003}
 
 
 def _code_of_input(error: GestaError) -> int:
-    if error.details.get("problem") == "duplicate":
-        return 400003
-    return CODE_OF_PARAMETER.get(getattr(error, "field", None) or "", 400000)
+    problem = _CODE_OF_PROBLEM.get(error.details.get("problem", ""))
+    if problem is not None:
+        return problem
+    field, where = getattr(error, "field", None) or "", getattr(error, "where", "")
+    if field in CODE_OF_PARAMETER and where != "body":
+        return CODE_OF_PARAMETER[field]
+    return 400011 if field and where == "body" else 400000
+
+
+def _code_of_refusal(error: GestaError) -> int:
+    if error.details.get("header"):
+        return 403002
+    return 403003 if error.details.get("workflow") else 403001
 
 
 # The first class that fits decides the code. A server error says what its code means and no more.
 TABLE: tuple[tuple[type[GestaError], Callable[[GestaError], int]], ...] = (
     (Unauthenticated, lambda error: _CODE_OF_REASON.get(getattr(error, "reason", ""), 401002)),
-    (Forbidden, lambda error: 403002 if error.details.get("header") else 403001),
+    (Forbidden, _code_of_refusal),
     (NotFound, lambda error: _CODE_OF_MISSING.get(getattr(error, "what", ""), 404002)),
     (MethodNotAllowed, lambda error: 405001),
     (BodyTimeout, lambda error: 408001),
-    (Conflict, lambda error: 409001),
+    (Conflict, lambda error: 409002 if error.details.get("problem") == "idempotency" else 409001),
     (TooLarge, lambda error: 413001),
-    (RateLimited, lambda error: 429001),
+    (RateLimited, lambda error: _CODE_OF_BUCKET.get(error.details.get("bucket", ""), 429001)),
     (InvalidInput, _code_of_input),
     (CallerError, lambda error: 400000),
     (StorageFull, lambda error: 503002),
-    (Unavailable, lambda error: 503001),
+    (Unavailable, lambda error: 503003 if error.details.get("setting") else 503001),
     (GestaError, lambda error: 500001),
 )
 

@@ -124,10 +124,15 @@ class ErrorEnvelope(msgspec.Struct, kw_only=True, rename="camel"):
     request_id: str
 
 
-WIRE_TYPES = (ExecutionListEnvelope, ExecutionEnvelope, EventsEnvelope, ErrorEnvelope)
+WIRE_TYPES: tuple[type[msgspec.Struct], ...] = (
+    ExecutionListEnvelope,
+    ExecutionEnvelope,
+    EventsEnvelope,
+    ErrorEnvelope,
+)
 
 
-def schemas() -> dict[str, Any]:
-    """`components.schemas` of the OpenAPI document."""
-    _, components = msgspec.json.schema_components(WIRE_TYPES, ref_template="#/components/schemas/{name}")
+def schemas(*more: type[msgspec.Struct]) -> dict[str, Any]:
+    """`components.schemas` of the OpenAPI document: those of the reads, and `more`."""
+    _, components = msgspec.json.schema_components((*WIRE_TYPES, *more), ref_template="#/components/schemas/{name}")
     return components

@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import FastAPI
 
 from gesta.apis.b3os.codec import STATUSES_OF_NAME
-from gesta.apis.b3os.errors import CODES, PUBLISHED_CODES, envelope_of
+from gesta.apis.b3os.errors import CODES, envelope_of
 from gesta.apis.b3os.models import schemas
+from gesta.apis.b3os.models_runs import ENVELOPES
 from gesta.apis.b3os.parameters import DEFAULT_EVENTS, DEFAULT_LIMIT, ID_PATTERN, MAX_OFFSET
 from gesta.apis.common.posted import MAX_ID, MAX_NAME
 
@@ -151,7 +152,8 @@ _EVENTS_PARAMETERS: list[dict[str, Any]] = [
 
 
 def _codes(*excluded: int) -> tuple[int, ...]:
-    return tuple(code for code in CODES if code // 1000 == 400 and code not in PUBLISHED_CODES | set(excluded))
+    """Those of the reads."""
+    return tuple(code for code in CODES if 400000 <= code <= 400009 and code not in excluded)
 
 
 LIST: dict[str, Any] = {
@@ -192,9 +194,15 @@ def complete(app: FastAPI) -> None:
     def document() -> dict[str, Any]:
         made = generate()
         components = made.setdefault("components", {})
-        components["schemas"] = components.get("schemas", {}) | schemas()
+        components["schemas"] = components.get("schemas", {}) | schemas(*ENVELOPES)
         components["securitySchemes"] = {
-            "BearerAuth": {"type": "http", "scheme": "bearer", "description": "An API key that starts with b3sk_."}
+            "BearerAuth": {"type": "http", "scheme": "bearer", "description": "An API key that starts with b3sk_."},
+            "ClientToken": {
+                "type": "apiKey",
+                "in": "query",
+                "name": "token",
+                "description": "What the creation of an execution gave: it reads this one.",
+            },
         }
         return made
 

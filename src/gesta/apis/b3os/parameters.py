@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 
 import msgspec
 from starlette.datastructures import QueryParams
 
-from gesta.apis.b3os.codec import STATUSES_OF_NAME
+from gesta.apis.b3os.codec import RUN_PREFIX, STATUSES_OF_NAME, workflow_word
 from gesta.apis.common.posted import MAX_ID, MAX_NAME
 from gesta.kernel.errors import Forbidden, InvalidInput, Unauthenticated
 from gesta.kernel.times import parse_date, parse_rfc3339
@@ -55,6 +56,74 @@ def path_id(text: str) -> str:
     return text
 
 
+MAX_PATH = 400
+MAX_TOKEN = 512
+MAX_NODES = 100
+_PATH_WORD = re.compile(r"[^\u0000-\u001f\u007f]+")
+
+
+def path_word(text: str, what: str) -> str:
+    """A run, workflow, node or version as a path has it. Raises InvalidInput."""
+    if len(text) > MAX_PATH or _PATH_WORD.fullmatch(text) is None:
+        raise InvalidInput(
+            f"The {what} in the path has 1 to {MAX_PATH} characters, none a control character.",
+            field=what,
+            where="path",
+            problem="path",
+        )
+    return text
+
+
+def run_words(text: str) -> tuple[str, ...]:
+    """What the record may call the run that a path names: runs of this server are printed with a prefix."""
+    path_word(text, "run")
+    return (text.removeprefix(RUN_PREFIX), text) if text.startswith(RUN_PREFIX) and text != RUN_PREFIX else (text,)
+
+
+def version_number(text: str) -> int:
+    """A version as a path has it. Raises InvalidInput."""
+    if _DIGITS.fullmatch(text) is None or len(text) > 9 or int(text) < 1:
+        raise InvalidInput("A version is a whole number from 1.", field="version", where="path", problem="path")
+    return int(text)
+
+
+def token_of(query: QueryParams, name: str) -> str:
+    """A client token or a secret in the query. Raises InvalidInput."""
+    text = single(query, name)
+    if not text or len(text) > MAX_TOKEN:
+        raise _refused(name, f"Send `{name}`: 1 to {MAX_TOKEN} characters.", problem="token")
+    return text
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    summary: bool = False
+    node_ids: frozenset[str] = frozenset()
+
+
+def run_query(query: QueryParams) -> RunQuery:
+    """`summary` and `nodeIds` of one run. Raises InvalidInput."""
+    summary, nodes = single(query, "summary"), single(query, "nodeIds")
+    if summary not in (None, "", "true", "false", "1", "0"):
+        raise _refused("summary", "`summary` must be true or false.", problem="view")
+    return RunQuery(summary=summary in ("true", "1"), node_ids=words_of(nodes, "nodeIds"))
+
+
+def words_of(text: str | None, name: str) -> frozenset[str]:
+    """Words separated by commas. Raises InvalidInput for too many."""
+    words = frozenset(word for each in (text or "").split(",") if (word := each.strip()))
+    if len(words) > MAX_NODES:
+        raise _refused(name, f"`{name}` names at most {MAX_NODES}.", problem="view")
+    return words
+
+
+def search_of(query: QueryParams) -> str:
+    """Raises InvalidInput."""
+    text = single(query, "search") or ""
+    if len(text) > MAX_NAME or "\0" in text:
+        raise _refused("search", f"`search` is text of at most {MAX_NAME} characters without NUL.", problem="view")
+    return text
+
+
 class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     """`by_cursor` tells whether the caller pages by cursor; `after` None is then the first page."""
 
@@ -68,27 +137,49 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     created_to_us: int | None = None
 
 
-def list_query(query: QueryParams) -> ListQuery:
-    """The query of the list. A limit above 100 is clamped, unknown parameters are ignored; anything else that does
-    not fit raises InvalidInput with the parameter as `field`."""
-    limit, offset, cursor = single(query, "limit"), single(query, "offset"), single(query, "cursor")
-    if cursor is not None and offset is not None:
+def list_query(query: QueryParams, words: Mapping[str, frozenset[Status]] = STATUSES_OF_NAME) -> ListQuery:
+    """The query of a list; `words` are what `status` may be. A limit above 100 is clamped, unknown parameters are
+    ignored; anything else that does not fit raises InvalidInput with the parameter as `field`."""
+    page, cursor = page_query(query), single(query, "cursor")
+    if cursor is not None and "offset" in query:
         raise _refused("cursor", "Page by `cursor` or by `offset`, not by both.")
     after, before = _moment(query, "createdAfter"), _moment(query, "createdBefore")
     return ListQuery(
-        limit=DEFAULT_LIMIT if limit is None else _count("limit", limit, least=1, most=MAX_LIMIT, clamp=True),
-        offset=0 if offset is None else _count("offset", offset, least=0, most=MAX_OFFSET, clamp=False),
+        limit=page.limit,
+        offset=page.offset,
         by_cursor=cursor is not None,
         after=decode_cursor(cursor) if cursor else None,
-        statuses=_statuses(single(query, "status")),
+        statuses=_statuses(single(query, "status"), words),
         correlation={
-            correlation: value
+            correlation: workflow_word(value) if name == "workflowId" else value
             for name, correlation in CORRELATION_PARAMETERS.items()
             if (value := _reference(query, name)) is not None
         },
         created_from_us=None if after is None else after + 1,
         created_to_us=before,
     )
+
+
+class PageQuery(msgspec.Struct, frozen=True, kw_only=True):
+    limit: int
+    offset: int
+
+
+def page_query(query: QueryParams) -> PageQuery:
+    """`limit` and `offset`, as of every list. Raises InvalidInput."""
+    limit, offset = single(query, "limit"), single(query, "offset")
+    return PageQuery(
+        limit=DEFAULT_LIMIT if limit is None else _count("limit", limit, least=1, most=MAX_LIMIT, clamp=True),
+        offset=0 if offset is None else _count("offset", offset, least=0, most=MAX_OFFSET, clamp=False),
+    )
+
+
+def one_of(query: QueryParams, name: str, words: Collection[str]) -> str | None:
+    """Raises InvalidInput for any other word."""
+    text = single(query, name)
+    if text is not None and text not in words:
+        raise _refused(name, f"`{name}` must be one of {', '.join(words)}.")
+    return text
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,14 +235,13 @@ def _moment(query: QueryParams, name: str) -> int | None:
         raise _refused(name, f"`{name}`: {error.message}") from None
 
 
-def _statuses(text: str | None) -> frozenset[Status]:
+def _statuses(text: str | None, words: Mapping[str, frozenset[Status]]) -> frozenset[Status]:
     if text is None:
         return frozenset()
     names = [name.strip() for name in text.split(",")]
-    unknown = [name for name in names if name not in STATUSES_OF_NAME]
-    if unknown:
-        raise _refused("status", f"`status` must be among {', '.join(STATUSES_OF_NAME)}; separate several by commas.")
-    return frozenset().union(*(STATUSES_OF_NAME[name] for name in names))
+    if any(name not in words for name in names):
+        raise _refused("status", f"`status` must be among {', '.join(words)}; separate several by commas.")
+    return frozenset().union(*(words[name] for name in names))
 
 
 def _reference(query: QueryParams, name: str) -> str | None:

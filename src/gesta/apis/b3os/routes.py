@@ -1,123 +1,30 @@
-"""The routes of B3OS under `/v1/executions` (seed 003, protocols/b3os.md §4.3–4.5)."""
+"""The routes of B3OS: executions (seed 003, protocols/b3os.md §4), runs and workflows (§7, §8)."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.access.model import Principal
 from gesta.apis.b3os import openapi
-from gesta.apis.b3os.codec import DIALECT, encode, encode_event, message_of
+from gesta.apis.b3os.door import Door
 from gesta.apis.b3os.errors import render
-from gesta.apis.b3os.parameters import (
-    EventsQuery,
-    ListQuery,
-    bearer_token,
-    check_organization,
-    events_query,
-    list_query,
-    path_id,
-)
-from gesta.apis.common.errors import install, request_id_of
+from gesta.apis.b3os.executions import Executions
+from gesta.apis.b3os.openapi_runs import operation
+from gesta.apis.b3os.public import Public
+from gesta.apis.b3os.runs import Runs
+from gesta.apis.b3os.stream import Streams
+from gesta.apis.b3os.workflows import WorkflowRoutes
+from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
-from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
-from gesta.ledger.cursor import encode_cursor
-from gesta.ledger.query import Filter
-from gesta.ledger.records import Execution, Kind
 
-PREFIX = "/v1/executions"
-EVENTS_PER_READ = 1000
-
-# Payloads may hold exact numbers; in JSON they are numbers.
-_encoder = msgspec.json.Encoder(decimal_format="number")
-
-
-def success(request: Request, data: Any) -> Response:
-    """The envelope of every success (protocols/b3os.md §3)."""
-    body = _encoder.encode({"code": 200, "data": data, "message": "success", "requestId": request_id_of(request)})
-    return Response(body, media_type="application/json")
-
-
-class Executions:
-    """The endpoints. Each authenticates before it looks at anything else of the request."""
-
-    def __init__(self, services: Services) -> None:
-        self._reading = services.reading
-        self._access = services.access
-        self._printed = Printed(_encoder.encode)
-
-    async def _caller(self, request: Request) -> Principal:
-        principal = await self._access.bearer(bearer_token(request.headers.get("authorization")))
-        check_organization(request.headers.getlist("x-org-id"), principal.organization.public_id)
-        self._access.admit(DIALECT, principal.credential_id)
-        return principal
-
-    async def _run(self, principal: Principal, request: Request) -> Execution:
-        return await self._reading.get(principal, path_id(request.path_params["id"]), kind=Kind.RUN)
-
-    async def listing(self, request: Request) -> Response:
-        """The runs of the organization, newest first."""
-        principal = await self._caller(request)
-        query = list_query(request.query_params)
-        conditions = self._reading.filter(
-            principal,
-            kinds=frozenset({Kind.RUN}),
-            statuses=query.statuses,
-            correlation=query.correlation,
-            created_from_us=query.created_from_us,
-            created_to_us=query.created_to_us,
-        )
-        rows, more = await self._page(principal, query, conditions)
-        organization = principal.organization.public_id
-        items = [self._printed.of(row, partial(encode, row, organization=organization)) for row in rows]
-        return success(request, {"items": items, "limit": query.limit, "offset": query.offset, **more})
-
-    async def _page(
-        self, principal: Principal, query: ListQuery, conditions: Filter
-    ) -> tuple[list[Execution], dict[str, Any]]:
-        if query.by_cursor:
-            found = await self._reading.seek(principal, conditions, after=query.after, limit=query.limit)
-            cursor = None if found.next is None else encode_cursor(found.next)
-            return found.rows, {"hasMore": cursor is not None, "nextCursor": cursor}
-        page = await self._reading.page(principal, conditions, offset=query.offset, limit=query.limit, total=False)
-        return page.rows, {"hasMore": page.has_more}
-
-    async def get(self, request: Request) -> Response:
-        """One run with its timeline and a sentence about where it stands."""
-        principal = await self._caller(request)
-        execution = await self._run(principal, request)
-        organization = principal.organization.public_id
-        data = {
-            "execution": self._printed.of(execution, partial(encode, execution, organization=organization)),
-            "events": await self._timeline(principal, execution, EventsQuery()),
-            "message": message_of(execution),
-        }
-        return success(request, data)
-
-    async def events(self, request: Request) -> Response:
-        """The timeline of one run, oldest first, as a bare array."""
-        principal = await self._caller(request)
-        query = events_query(request.query_params)
-        execution = await self._run(principal, request)
-        return success(request, await self._timeline(principal, execution, query))
-
-    async def _timeline(self, principal: Principal, execution: Execution, query: EventsQuery) -> list[dict[str, Any]]:
-        events: list[dict[str, Any]] = []
-        after_seq, has_more = query.after_seq, True
-        while has_more and len(events) < query.limit:
-            wanted = min(EVENTS_PER_READ, query.limit - len(events))
-            read = await self._reading.events(principal, execution, after_seq=after_seq, limit=wanted)
-            organization = principal.organization.public_id
-            events += [encode_event(event, execution, organization=organization) for event in read.events]
-            has_more = read.has_more
-            after_seq = read.events[-1].seq if read.events else after_seq
-        return events
+Endpoint = Callable[[Request], Coroutine[Any, Any, Response]]
+#: Method, path, endpoint, operation id, summary, `data` of the envelope.
+Row = tuple[str, str, Endpoint, str, str, str]
 
 
 def build(services: Services) -> FastAPI:
@@ -131,27 +38,122 @@ def build(services: Services) -> FastAPI:
         redirect_slashes=False,
     )
     install(app, render)
-    executions = Executions(services)
-    # On the application's own router: an included one would be one more step for each request.
-    router = app.router
-    router.route_class = HotRoute
-    for path, endpoint, name, summary, operation in (
+    door = Door(services)
+    streams = Streams(door)
+    executions, public = Executions(door), Public(door, streams)
+    reads: tuple[tuple[str, Endpoint, str, str, dict[str, Any]], ...] = (
         ("", executions.listing, "list_executions", "List executions", openapi.LIST),
         ("/{id}", executions.get, "get_execution", "Get an execution with its events", openapi.GET),
         ("/{id}/events", executions.events, "list_execution_events", "List an execution's events", openapi.EVENTS),
-    ):
-        router.add_api_route(
-            PREFIX + path,
-            endpoint,
-            methods=["GET"],
-            tags=["Executions"],
-            summary=summary,
-            operation_id=name,
-            response_model=None,
-            openapi_extra=operation,
-        )
+    )
+    for path, endpoint, name, summary, extra in reads:
+        _add(app, "GET", f"/v1/executions{path}", endpoint, name, summary, "Executions", extra)
+    tables = {
+        "Executions": [*_executions(executions), *_public(public)],
+        "Runs": _runs(Runs(door, streams)),
+        "Workflows": _workflows(WorkflowRoutes(door)),
+    }
+    for tag, table in tables.items():
+        for method, path, endpoint, name, summary, data in table:
+            _add(app, method, path, endpoint, name, summary, tag, operation(name, path, data=data))
     openapi.complete(app)
+    app.state.watching = streams.watching
     return app
+
+
+def _add(
+    app: FastAPI, method: str, path: str, endpoint: Endpoint, name: str, summary: str, tag: str, extra: dict[str, Any]
+) -> None:
+    # On the application's own router: an included one would be one more step for each request.
+    app.router.route_class = HotRoute
+    app.router.add_api_route(
+        path,
+        endpoint,
+        methods=[method],
+        tags=[tag],
+        summary=summary,
+        operation_id=name,
+        response_model=None,
+        openapi_extra=extra,
+    )
+
+
+def _executions(of: Executions) -> list[Row]:
+    return [("POST", "/v1/executions", of.create, "create_execution", "Create an execution", "CreatedExecution")]
+
+
+def _public(of: Public) -> list[Row]:
+    base = "/v1/public"
+    return [
+        (
+            "POST",
+            f"{base}/workflows/{{id}}/executions",
+            of.create,
+            "create_public_execution",
+            "Create an execution of a public workflow",
+            "CreatedExecution",
+        ),
+        (
+            "GET",
+            f"{base}/executions/{{id}}",
+            of.get,
+            "get_public_execution",
+            "Get an execution by its client token",
+            "PublicExecution",
+        ),
+        (
+            "GET",
+            f"{base}/executions/{{id}}/stream",
+            of.stream,
+            "stream_public_execution",
+            "Stream an execution by its client token",
+            "",
+        ),
+        ("POST", "/v1/webhooks/{workflowSecret}", of.webhook, "call_webhook", "Start a run by webhook", "Triggered"),
+    ]
+
+
+def _runs(of: Runs) -> list[Row]:
+    one = "/v1/runs/{id}"
+    return [
+        ("POST", "/v1/runs", of.run_definition, "run_definition", "Run an inline definition", "StartedRun"),
+        ("POST", "/v1/runs/sync", of.run_sync, "run_definition_sync", "Run one and wait for it", "SyncRun"),
+        ("GET", "/v1/runs", of.listing, "list_runs", "List runs", "RunPage"),
+        ("GET", one, of.get, "get_run", "Get a run", "Run"),
+        ("GET", f"{one}/stream", of.stream, "stream_run", "Stream a run", ""),
+        ("POST", f"{one}/cancel", of.cancel, "cancel_run", "Cancel a run", "Run"),
+        ("POST", f"{one}/retry", of.retry, "retry_run", "Retry a run from where it failed", "Run"),
+        ("POST", f"{one}/nodes/{{nodeId}}/resume", of.resume, "resume_node", "Resume a waiting node", "Resumption"),
+        ("POST", "/v1/workflows/{id}/run", of.run_workflow, "run_workflow", "Run a workflow", "StartedRun"),
+        ("GET", "/v1/workflows/{id}/runs", of.of_workflow, "list_workflow_runs", "List a workflow's runs", "RunPage"),
+    ]
+
+
+def _workflows(of: WorkflowRoutes) -> list[Row]:
+    one = "/v1/workflows/{id}"
+    return [
+        ("GET", "/v1/workflows", of.listing, "list_workflows", "List workflows", "WorkflowPage"),
+        ("POST", "/v1/workflows", of.create, "create_workflow", "Create a workflow", "Workflow"),
+        ("POST", "/v1/workflows/validate", of.validate, "validate_workflow", "Validate a definition", "Validation"),
+        ("GET", one, of.get, "get_workflow", "Get a workflow", "Workflow"),
+        ("PUT", one, of.update, "update_workflow", "Save a new version", "Workflow"),
+        ("DELETE", one, of.delete, "delete_workflow", "Archive a workflow", "Archived"),
+        ("POST", f"{one}/publish", of.publish, "publish_workflow", "Publish a workflow", "Workflow"),
+        ("POST", f"{one}/pause", of.pause, "pause_workflow", "Pause a workflow", "Workflow"),
+        ("POST", f"{one}/resume", of.resume, "resume_workflow", "Resume a workflow", "Workflow"),
+        ("GET", f"{one}/versions", of.versions, "list_versions", "List a workflow's versions", "VersionPage"),
+        ("GET", f"{one}/versions/{{version}}", of.version, "get_version", "Get a version", "WorkflowVersion"),
+        ("POST", f"{one}/rollback", of.rollback, "rollback_workflow", "Go back to a version", "Workflow"),
+        ("GET", f"{one}/schedule", of.schedule, "get_workflow_schedule", "Get its schedules", "WorkflowSchedule"),
+        (
+            "POST",
+            f"{one}/webhook-secret",
+            of.webhook_secret,
+            "new_webhook_secret",
+            "Make a new secret of its webhook",
+            "WebhookSecret",
+        ),
+    ]
 
 
 __all__ = ["build"]
