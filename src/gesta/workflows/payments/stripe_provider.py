@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
+import requests
 import stripe
 import structlog
 
@@ -24,6 +28,7 @@ SIGNATURE = "stripe-signature"
 SLACK_S = 31 * 60
 CHECKOUT = "gesta_checkout"
 MAX_TITLE = 250
+THREADS = 4
 
 log = structlog.get_logger("gesta.payments")
 
@@ -95,18 +100,22 @@ class StripeProvider:
         self._secret = webhook_secret
         self._return_url = return_url
         self._tolerance_s = tolerance_s
-        self._http = stripe.HTTPXClient(timeout=timeout_s)
+        self._timeout_s = timeout_s
+        self._connections = requests.Session()
+        # The library blocks: it has threads of its own, so that a silent Stripe holds up nothing else.
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="stripe")
         # What did not go through is asked again by Gesta, with the same key: the library does not repeat it.
         self._client = stripe.StripeClient(
             api_key,
             base_addresses={"api": api_base.rstrip("/")} if api_base else {},
             max_network_retries=0,
-            http_client=self._http,
+            http_client=stripe.RequestsClient(timeout=timeout_s, session=self._connections),
         )
 
     async def close(self) -> None:
-        """Give up the connections."""
-        await self._http.close_async()  # type: ignore[no-untyped-call]
+        """Give up the connections; what is being asked gets no longer than its timeout."""
+        await asyncio.to_thread(self._threads.shutdown)
+        self._connections.close()
 
     def check(self, amount: Decimal, currency: str) -> None:
         to_minor(amount, currency)
@@ -136,12 +145,8 @@ class StripeProvider:
         }
         if order.email:
             params["customer_email"] = order.email
-        session = await _asked(
-            self._client.v1.checkout.sessions.create_async(
-                params,  # type: ignore[arg-type]
-                {"idempotency_key": order.key},
-            )
-        )
+        create: Callable[..., stripe.checkout.Session] = self._client.v1.checkout.sessions.create
+        session = await self._ask(create, params, {"idempotency_key": order.key})
         if not session.url:
             raise Unavailable("Stripe opened a session without an address.")
         return Session(provider_id=session.id, url=session.url)
@@ -176,25 +181,37 @@ class StripeProvider:
     async def expire(self, provider_id: str) -> bool:
         sessions = self._client.v1.checkout.sessions
         try:
-            await _asked(sessions.expire_async(provider_id))
+            await self._ask(sessions.expire, provider_id)
         except InvalidInput:
             # It is over already; which way, it says itself.
-            session = await _asked(sessions.retrieve_async(provider_id))
+            session = await self._ask(sessions.retrieve, provider_id)
             return session.status != "complete"
         return True
 
     async def refund(self, payment_id: str, *, key: str, reason: str) -> None:
         params: dict[str, Any] = {"payment_intent": payment_id, "metadata": {"reason": reason[:400]}}
+        create: Callable[..., stripe.Refund] = self._client.v1.refunds.create
         try:
-            await _asked(
-                self._client.v1.refunds.create_async(
-                    params,  # type: ignore[arg-type]
-                    {"idempotency_key": key},
-                )
-            )
+            await self._ask(create, params, {"idempotency_key": key})
         except InvalidInput as error:
             if error.details.get("code") != "charge_already_refunded":
                 raise
+
+    async def _ask(self, call: Callable[..., T], *parameters: Any) -> T:
+        """The library's errors as ours: what is not the request's fault may be asked again."""
+        future = asyncio.get_running_loop().run_in_executor(self._threads, partial(call, *parameters))
+        try:
+            # The library's timeout is for each read; an answer that trickles is given up here.
+            return await asyncio.wait_for(future, 2 * self._timeout_s)
+        except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
+            said = error.user_message or str(error)
+            raise InvalidInput(f"Stripe refuses: {said}", code=error.code) from error
+        except (stripe.AuthenticationError, stripe.PermissionError) as error:
+            log.error("payments.stripe_key_refused", error=error.user_message)
+            raise Unavailable("Stripe does not accept this server's key.", retry_after_s=60) from error
+        except (stripe.StripeError, TimeoutError) as error:
+            log.warning("payments.stripe_silent", error=str(error))
+            raise Unavailable("Stripe does not answer.") from error
 
 
 def _verdict(event: _Event, told: _Object) -> Verdict | None:
@@ -219,20 +236,6 @@ def _verdict(event: _Event, told: _Object) -> Verdict | None:
         amount=from_minor(minor or 0, currency),
         currency=currency,
     )
-
-
-async def _asked(call: Awaitable[T]) -> T:
-    """The library's errors as ours: what is not the request's fault may be asked again."""
-    try:
-        return await call
-    except (stripe.InvalidRequestError, stripe.CardError, stripe.IdempotencyError) as error:
-        said = error.user_message or str(error)
-        raise InvalidInput(f"Stripe refuses: {said}", code=error.code) from error
-    except (stripe.AuthenticationError, stripe.PermissionError) as error:
-        log.error("payments.stripe_key_refused", error=error.user_message)
-        raise Unavailable("Stripe does not accept this server's key.", retry_after_s=60) from error
-    except stripe.StripeError as error:
-        raise Unavailable(f"Stripe does not answer: {error.user_message or type(error).__name__}") from error
 
 
 __all__ = ["NAME", "SIGNATURE", "StripeProvider"]
