@@ -266,3 +266,153 @@ CREATE TABLE trading_lease (
   batch INTEGER NOT NULL,
   note INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE workflow_checkouts (
+  id TEXT NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  run TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  provider_id TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  status TEXT NOT NULL,
+  url TEXT NOT NULL,
+  payment_id TEXT NOT NULL,
+  title TEXT NOT NULL,
+  email TEXT NOT NULL,
+  success_url TEXT NOT NULL,
+  cancel_url TEXT NOT NULL,
+  expires_at INTEGER NOT NULL,
+  look_at INTEGER,
+  attempts INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX workflow_checkouts_look ON workflow_checkouts (look_at) WHERE look_at IS NOT NULL;
+CREATE INDEX workflow_checkouts_provider ON workflow_checkouts (provider, provider_id);
+CREATE UNIQUE INDEX workflow_checkouts_run ON workflow_checkouts (organization, run);
+CREATE TABLE workflow_keys (
+  organization INTEGER NOT NULL,
+  workflow INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  run TEXT NOT NULL,
+  content BLOB NOT NULL,
+  until_at INTEGER,
+  PRIMARY KEY (organization, workflow, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX workflow_keys_until ON workflow_keys (until_at) WHERE until_at IS NOT NULL;
+CREATE TABLE workflow_payments (
+  checkout TEXT NOT NULL,
+  payment_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  amount TEXT NOT NULL,
+  currency TEXT NOT NULL,
+  refund TEXT NOT NULL,
+  refunded TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  attempt INTEGER NOT NULL,
+  at INTEGER NOT NULL,
+  PRIMARY KEY (checkout, payment_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX workflow_payments_id ON workflow_payments (payment_id);
+CREATE TABLE workflow_runs (
+  organization INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  workflow INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  definition BLOB,
+  state TEXT NOT NULL,
+  segment INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  wave INTEGER NOT NULL,
+  owner TEXT NOT NULL,
+  stop_asked INTEGER NOT NULL,
+  wake_at INTEGER,
+  parent_run TEXT,
+  parent_path TEXT,
+  progress BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (organization, id)
+) STRICT;
+CREATE INDEX workflow_runs_due ON workflow_runs (updated_at) WHERE state = 'due';
+CREATE INDEX workflow_runs_id ON workflow_runs (id);
+CREATE INDEX workflow_runs_over ON workflow_runs (updated_at) WHERE state = 'over';
+CREATE INDEX workflow_runs_running ON workflow_runs (owner) WHERE state = 'running';
+CREATE INDEX workflow_runs_wake ON workflow_runs (wake_at) WHERE state = 'parked' AND wake_at IS NOT NULL;
+CREATE TABLE workflow_schedules (
+  organization INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  workflow INTEGER NOT NULL,
+  schedule BLOB NOT NULL,
+  paused INTEGER NOT NULL,
+  next_at INTEGER,
+  last_at INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (organization, id)
+) STRICT;
+CREATE INDEX workflow_schedules_next ON workflow_schedules (next_at) WHERE paused = 0 AND next_at IS NOT NULL;
+CREATE INDEX workflow_schedules_workflow ON workflow_schedules (workflow);
+CREATE TABLE workflow_triggers (
+  organization INTEGER NOT NULL,
+  application TEXT NOT NULL,
+  event TEXT NOT NULL,
+  workflow INTEGER NOT NULL,
+  PRIMARY KEY (organization, event, application, workflow)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX workflow_triggers_workflow ON workflow_triggers (workflow);
+CREATE TABLE workflow_versions (
+  workflow INTEGER NOT NULL,
+  version INTEGER NOT NULL,
+  definition BLOB NOT NULL,
+  created_at INTEGER NOT NULL,
+  published_at INTEGER,
+  PRIMARY KEY (workflow, version)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE workflow_waits (
+  organization INTEGER NOT NULL,
+  run TEXT NOT NULL,
+  path TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  key TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  PRIMARY KEY (organization, run, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX workflow_waits_key ON workflow_waits (organization, kind, key, run, path);
+CREATE TABLE workflow_wakes (
+  organization INTEGER NOT NULL,
+  run TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  wake BLOB NOT NULL,
+  PRIMARY KEY (organization, run, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE workflow_workers (
+  id TEXT NOT NULL PRIMARY KEY,
+  started_at INTEGER NOT NULL,
+  beat_at INTEGER NOT NULL
+) STRICT;
+CREATE TABLE workflows (
+  number INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  name TEXT NOT NULL,
+  alias TEXT NOT NULL,
+  slug TEXT NOT NULL,
+  description TEXT NOT NULL,
+  status TEXT NOT NULL,
+  visibility TEXT NOT NULL,
+  application BLOB,
+  newest INTEGER NOT NULL,
+  published INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  published_at INTEGER,
+  hook_hash BLOB,
+  hook_hint TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX workflows_alias ON workflows (organization, alias) WHERE alias <> '';
+CREATE UNIQUE INDEX workflows_id ON workflows (id);
+CREATE INDEX workflows_list ON workflows (organization, number) WHERE status <> 'archived';
