@@ -39,7 +39,7 @@ from gesta.workflows.payments.face import Till
 from gesta.workflows.payments.standing import is_paid
 from gesta.workflows.runs import journal
 from gesta.workflows.runs.again import from_failure, from_node
-from gesta.workflows.runs.rows import SQL, Plans, RunRow, RunState, encoder, get, run_of
+from gesta.workflows.runs.rows import SQL, Plans, RunRow, RunState, encoder, get, run_of, sorted_encoder
 from gesta.workflows.runs.service import RunService
 from gesta.workflows.runs.telling import WORDS, detail_of
 
@@ -523,7 +523,7 @@ def _check_was_paid(execution: Execution) -> None:
 def _content(request: StartRun, version: int) -> bytes:
     """What two requests with one key must agree in."""
     said = {"input": request.input, "version": request.version and version, "attributes": dict(request.attributes)}
-    return hashlib.sha256(encoder.encode(said)).digest()
+    return hashlib.sha256(sorted_encoder.encode(said)).digest()
 
 
 def _rounds(plan: Plan, progress: Progress, path: str) -> list[tuple[int, Any]]:

@@ -18,8 +18,11 @@ MIGRATIONS = ("workflows", "gesta.workflows.migrations")
 
 SQL: dict[str, Statement] = load("gesta.workflows.sql", "runs.sql")
 
-# Numbers in payloads stay what their text says.
-encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
+# Numbers in payloads stay what their text says, and keys stay in their order: that of a run's nodes is the order in
+# which they were reached, and in which they are performed.
+encoder = msgspec.json.Encoder(decimal_format="number")
+# Equal values give equal bytes: for hashes.
+sorted_encoder = msgspec.json.Encoder(decimal_format="number", order="deterministic")
 
 
 def _progress_of(data: bytes) -> Progress:
@@ -163,7 +166,7 @@ class Plans:
     def of(self, run: RunRow) -> Program[Plan]:
         """The plan of a run's version."""
         if run.definition is not None:
-            own = hashlib.sha256(encoder.encode(run.definition)).digest()
+            own = hashlib.sha256(sorted_encoder.encode(run.definition)).digest()
             return self.made((0, 0, own), run.definition)
         key = (run.workflow, run.version, b"")
         known = self._plans.get(key)

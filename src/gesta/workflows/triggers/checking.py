@@ -16,7 +16,7 @@ from gesta.workflows.graph.kinds import MOST_SECONDS
 from gesta.workflows.graph.problems import shown
 from gesta.workflows.graph.rendering import render
 from gesta.workflows.graph.triggers import cron_problem, is_timezone
-from gesta.workflows.runs.rows import encoder
+from gesta.workflows.runs.rows import encoder, sorted_encoder
 from gesta.workflows.triggers.schedules import US, Timing
 from gesta.workflows.triggers.settings import TriggerSettings
 
@@ -71,7 +71,7 @@ def key_of(trigger: Trigger, kind: TriggerKind, given: str | None, payload: Any)
         except ExpressionError:
             rendered = None
         if rendered is not None and rendered != "":
-            given = rendered if isinstance(rendered, str) else encoder.encode(rendered).decode()
+            given = rendered if isinstance(rendered, str) else sorted_encoder.encode(rendered).decode()
     return given, window_s
 
 
