@@ -29,7 +29,7 @@ from tests.integration.postgres_control import running_postgres
 GESTA = Path(sys.executable).parent / "gesta"
 CLEAN = {key: value for key, value in os.environ.items() if not key.startswith("GESTA_")}
 # Those that ingest reaches; test_trading_kill.py has the others.
-INGEST = sorted(point for point in POINTS if not point.startswith(("trading.", "executors.")))
+INGEST = sorted(point for point in POINTS if not point.startswith(("trading.", "executors.", "workflows.")))
 RANDOM = 5
 CLIENTS = 4
 # Later than what the check of the kill before reaches.
