@@ -7,7 +7,11 @@ import re
 from pathlib import Path
 
 from gesta.access import authentication
+from gesta.apis.b3os import bodies as b3os_bodies
 from gesta.apis.b3os import parameters as b3os
+from gesta.apis.b3os import runs as b3os_runs
+from gesta.apis.b3os import stream as b3os_stream
+from gesta.apis.b3os import watching as b3os_watching
 from gesta.apis.common import posted
 from gesta.apis.crosstrade import arguments, frames, market_pushes, outbox, reading, stream, stream_session
 from gesta.apis.crosstrade import bodies as crosstrade_bodies
@@ -33,6 +37,13 @@ FIXED: dict[str, float] = {
     "active executors of one organization": control.MOST_ACTIVE,
     "lots of an order": terms.MAX_LOTS,
     "ticks of a bracket's offsets": terms.MAX_BRACKET_TICKS,
+    "body of a B3OS call": b3os_bodies.MAX_BODY_BYTES,
+    "streams of B3OS executions and runs": b3os_watching.MAX_STREAMS,
+    "streams of one B3OS execution": b3os_watching.MAX_STREAMS_OF_EXECUTION,
+    "a reader of a B3OS stream that takes nothing of what is sent": b3os_stream.STALLED_S,
+    "nodes of a B3OS run that is waited for": b3os_runs.SYNC_NODES,
+    "time of a B3OS run that is waited for": b3os_runs.SYNC_S,
+    "nodes or fields named in one B3OS parameter": b3os.MAX_NODES,
     "rows of a JSON array": ingest.MAX_ARRAY_ROWS,
     "values of a JSON array, counted by commas": ingest.MAX_ARRAY_COMMAS,
     "line of an NDJSON stream, which has no end of its own": bodies.MAX_LINE_BYTES,
