@@ -324,6 +324,28 @@ CREATE TABLE workflow_checkouts (
 CREATE INDEX workflow_checkouts_look ON workflow_checkouts USING btree (look_at) WHERE (look_at IS NOT NULL);
 CREATE INDEX workflow_checkouts_provider ON workflow_checkouts USING btree (provider, provider_id);
 CREATE UNIQUE INDEX workflow_checkouts_run ON workflow_checkouts USING btree (organization, run);
+CREATE TABLE workflow_jobs (
+  organization bigint NOT NULL,
+  id text NOT NULL,
+  account bigint NOT NULL,
+  request bytea NOT NULL,
+  runs bytea NOT NULL,
+  status text NOT NULL,
+  total bigint NOT NULL,
+  position bigint NOT NULL,
+  done bigint NOT NULL,
+  skipped bigint NOT NULL,
+  failed bigint NOT NULL,
+  errors bytea NOT NULL,
+  owner text NOT NULL,
+  fence bigint NOT NULL,
+  look_at bigint,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  finished_at bigint,
+  CONSTRAINT workflow_jobs_pkey PRIMARY KEY (organization, id)
+);
+CREATE INDEX workflow_jobs_look ON workflow_jobs USING btree (look_at) WHERE (look_at IS NOT NULL);
 CREATE TABLE workflow_keys (
   organization bigint NOT NULL,
   workflow bigint NOT NULL,

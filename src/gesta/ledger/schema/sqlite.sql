@@ -290,6 +290,28 @@ CREATE TABLE workflow_checkouts (
 CREATE INDEX workflow_checkouts_look ON workflow_checkouts (look_at) WHERE look_at IS NOT NULL;
 CREATE INDEX workflow_checkouts_provider ON workflow_checkouts (provider, provider_id);
 CREATE UNIQUE INDEX workflow_checkouts_run ON workflow_checkouts (organization, run);
+CREATE TABLE workflow_jobs (
+  organization INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  request BLOB NOT NULL,
+  runs BLOB NOT NULL,
+  status TEXT NOT NULL,
+  total INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  done INTEGER NOT NULL,
+  skipped INTEGER NOT NULL,
+  failed INTEGER NOT NULL,
+  errors BLOB NOT NULL,
+  owner TEXT NOT NULL,
+  fence INTEGER NOT NULL,
+  look_at INTEGER,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  finished_at INTEGER,
+  PRIMARY KEY (organization, id)
+) STRICT;
+CREATE INDEX workflow_jobs_look ON workflow_jobs (look_at) WHERE look_at IS NOT NULL;
 CREATE TABLE workflow_keys (
   organization INTEGER NOT NULL,
   workflow INTEGER NOT NULL,
