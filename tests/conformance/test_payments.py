@@ -19,6 +19,7 @@ from gesta.storage.migrate import migrate
 from gesta.storage.program import Database
 from gesta.testing.fakes import ManualClock
 from gesta.testing.memory_engine import EngineDisk
+from gesta.workflows.payments import journal
 from gesta.workflows.payments.face import Taken, VerdictKind
 from gesta.workflows.payments.test_provider import SIGNATURE
 from gesta.workflows.runs.rows import MIGRATIONS as WORKFLOWS
@@ -413,6 +414,42 @@ async def test_the_buttons(house: PayHouse) -> None:
     page = await house.payments.page(id_, of_test=True)
     assert (await house.payments.press(id_, "cancel", page.token)).status == "expired"
     assert await house.money(given_up) == ("cancelled", "expired", "checkout_expired")
+
+
+@pytest.mark.parametrize("point", ["workflows.paid.checkout", "workflows.paid.run"])
+async def test_checkout_run_and_ledger_change_together(
+    house: PayHouse, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    run_id = (await house.bought()).execution.id
+    before = await house.events(run_id)
+
+    def fails(reached: str) -> None:
+        if reached == point:
+            raise Unavailable("The database went away.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal, "reach", fails)
+        with pytest.raises(Unavailable):
+            await house.says(run_id, PAID)
+    assert await house.events(run_id) == before
+    assert await house.money(run_id) == ("awaiting_payment", "unpaid", None)
+    assert await house.checkout_status(run_id) == "open"
+    assert await house.says(run_id, PAID) is Taken.CONFIRMED
+    assert (await house.ended(run_id)).status is Status.SUCCEEDED
+
+
+async def test_a_callback_and_the_sweeper_at_once(house: PayHouse) -> None:
+    run_ids = [(await house.bought()).execution.id for _ in range(8)]
+    at_us = house.clock.now_us()
+    house.clock.advance_us(HALF_HOUR_US)
+    calls = [house.says(run_id, PAID, at_us=at_us) for run_id in run_ids]
+    _, *taken = await asyncio.gather(house.payments.expire_due(), *calls)
+    for run_id, what in zip(run_ids, taken, strict=True):
+        status, said, _ = await house.money(run_id)
+        if what is Taken.CONFIRMED:
+            assert (await house.ended(run_id)).status is Status.SUCCEEDED
+        else:
+            assert (what, status, said) == (Taken.LATE, "cancelled", "refundable")
 
 
 CALLS = st.lists(
