@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gesta.access.model import Account, AccountType, Environment, Organization, Principal, Scope, SessionTokens
-from gesta.apis.common.services import Services
+from gesta.apis.common.services import Limits, Services
 from gesta.apis.refold.codec import decode
 from gesta.apis.refold.routes import build
 from gesta.desk.reading import Reading
@@ -21,6 +21,7 @@ from gesta.kernel.errors import InvalidInput, RateLimited, Unauthenticated, Unav
 from gesta.ledger.records import AppendResult, NewExecution
 from gesta.testing.fakes import ManualClock, SeededIds
 from gesta.testing.memory_ledger import MemoryLedger
+from gesta.testing.memory_workflows import MemoryWorkflows
 
 GOLDEN = Path(__file__).parent / "golden"
 REQUEST_ID = "89bd1675-a826-46cb-9210-6cb2ae169f67"
@@ -32,7 +33,7 @@ class LinkedAccess:
 
     def __init__(self) -> None:
         self.keys: dict[str, Principal] = {}
-        self.accounts: list[Account] = []
+        self.accounts_: list[Account] = []
         self.sessions: dict[str, Principal] = {}
         self.ended: set[str] = set()
         self.admits: int | None = None
@@ -51,21 +52,26 @@ class LinkedAccess:
         )
 
     async def ensure_account(
-        self, organization: int, name: str, type: AccountType, environment: Environment = Environment.PRODUCTION
+        self,
+        organization: int,
+        name: str,
+        type: AccountType,
+        environment: Environment = Environment.PRODUCTION,
+        **_: Any,
     ) -> Account:
         found = await self.account(organization, name, type, environment)
         if found is None:
             found = Account(
-                id=len(self.accounts) + 1, organization=organization, name=name, type=type, environment=environment
+                id=len(self.accounts_) + 1, organization=organization, name=name, type=type, environment=environment
             )
-            self.accounts.append(found)
+            self.accounts_.append(found)
         return found
 
     async def account(
         self, organization: int, name: str, type: AccountType, environment: Environment = Environment.PRODUCTION
     ) -> Account | None:
         wanted = (organization, name.casefold(), type, environment)
-        for account in self.accounts:
+        for account in self.accounts_:
             if (account.organization, account.name.casefold(), account.type, account.environment) == wanted:
                 return account
         return None
@@ -90,6 +96,9 @@ class LinkedAccess:
         if token not in self.sessions:
             raise Unauthenticated("No such session.", reason="revoked" if token in self.ended else "invalid")
         return self.sessions[token]
+
+    async def accounts(self, organization: int) -> list[Account]:
+        return [account for account in self.accounts_ if account.organization == organization]
 
     async def issue_session(self, principal: Principal, account: Account, *, force_refresh: bool) -> SessionTokens:
         live = [token for token, owner in self.sessions.items() if owner.account == account]
@@ -125,8 +134,11 @@ class World:
             for prefix in ("pk", "tk"):
                 self.access.add_key(f"{prefix}_{organization}", organization)
         self.recording = Recording(self.ledger)
+        self.workflows = MemoryWorkflows(self.ledger, self.access, self.clock, SeededIds())
         self.app = build(
             Services(
+                workflows=self.workflows.face,
+                limits=Limits(sync_wait_s=0.05),
                 reading=Reading(self.ledger),
                 recording=self.recording,
                 access=self.access,  # type: ignore[arg-type]

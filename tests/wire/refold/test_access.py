@@ -281,7 +281,7 @@ async def test_a_crash_shows_nothing_of_itself(
     ("method", "path", "status"),
     [
         ("GET", "/api/v2/public/nothing", 404),
-        ("GET", "/api/v1/execution/x/response", 404),
+        ("GET", "/api/v1/execution/x/nothing", 404),
         ("GET", f"{LIST}/", 404),
         ("POST", LIST, 405),
         ("DELETE", f"{LIST}/x", 405),

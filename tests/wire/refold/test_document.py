@@ -18,7 +18,8 @@ from gesta.apis.common.hot import HotRoute
 
 LIST = "/api/v2/public/execution"
 TOKENS = "/api/v2/public/session-token"
-OPERATIONS = [
+PUBLIC, SCHEDULED = "/api/v2/public", "/api/v1/workflow/public/scheduled"
+READING = [
     (LIST, "GET"),
     (f"{LIST}/{{execution_id}}", "GET"),
     (f"{LIST}s", "GET"),
@@ -27,7 +28,32 @@ OPERATIONS = [
     (f"{TOKENS}/revoke", "POST"),
     ("/api/v2/public/session/active-linked-account", "GET"),
 ]
-EITHER = [{"sessionToken": []}, {"apiKey": [], "linkedAccount": []}]
+WRITING = [
+    (f"{PUBLIC}/workflow/{{workflow_id}}/execute", "POST"),
+    ("/api/v1/workflow/{workflow_id}/execute", "POST"),
+    (f"{LIST}/{{execution_id}}/stop", "POST"),
+    (f"{LIST}/{{execution_id}}/rerun", "POST"),
+    (f"{LIST}/{{execution_id}}/nodes/{{node_id}}/batches", "GET"),
+    ("/api/v1/execution/{execution_id}/response", "GET"),
+    (f"{PUBLIC}/event/trigger", "POST"),
+    (f"{PUBLIC}/event/{{slug}}", "POST"),
+    (f"{PUBLIC}/hook/{{workflow_id}}/{{secret}}", "POST"),
+    (f"{PUBLIC}/hook/{{workflow_id}}", "POST"),
+    *((f"{PUBLIC}/workflow", method) for method in ("GET", "POST")),
+    (f"{PUBLIC}/workflow/request-structure/{{workflow_id}}", "GET"),
+    (f"{PUBLIC}/workflow/versions/{{workflow_id}}", "GET"),
+    *((f"{PUBLIC}/workflow/{{workflow_id}}", method) for method in ("GET", "PUT", "DELETE")),
+    (f"{PUBLIC}/workflow/{{workflow_id}}/edit", "GET"),
+    (f"{PUBLIC}/workflow/{{workflow_id}}/publish", "PUT"),
+    (f"{PUBLIC}/workflow/{{workflow_id}}/webhook", "POST"),
+    *((SCHEDULED, method) for method in ("GET", "POST")),
+    *((f"{SCHEDULED}/{{schedule_id}}", method) for method in ("GET", "PUT", "DELETE")),
+    *((f"{SCHEDULED}/{{schedule_id}}/{verb}", "PUT") for verb in ("pause", "resume")),
+    *((f"{PUBLIC}/linked-account", method) for method in ("GET", "POST", "PUT")),
+    (f"{PUBLIC}/linked-account/{{linked_account_id}}", "GET"),
+]
+OPERATIONS = [*READING, *WRITING]
+EITHER: list[dict[str, list[str]]] = [{"sessionToken": []}, {"apiKey": [], "linkedAccount": []}]
 
 
 def test_the_document_is_valid_and_names_every_route(world: Any) -> None:
@@ -47,19 +73,26 @@ def test_every_route_skips_the_slow_machinery(world: Any) -> None:
 @pytest.mark.parametrize(("path", "method"), OPERATIONS)
 def test_every_operation_documents_its_security_and_its_errors(world: Any, path: str, method: str) -> None:
     operation = world.app.openapi()["paths"][path][method.lower()]
-    if path == TOKENS:
+    if path == TOKENS or ("linked-account" in path and method != "PUT" and "session" not in path):
         assert operation["security"] == [{"apiKey": []}]
     elif path.endswith("revoke"):
         assert operation["security"] == [{"sessionToken": []}]
+    elif path.endswith("linked-account") and method == "PUT":
+        assert operation["security"] == [{"sessionToken": []}, {"apiKey": []}]
+    elif "/hook/" in path:
+        # The secret of the address is the credential.
+        assert operation["security"] == []
     else:
         assert operation["security"] == EITHER
     responses = operation["responses"]
     assert {"200", "400", "401", "403", "429", "500", "503"} <= set(responses)
-    assert ("404" in responses) is ("{execution_id}" in path)
+    if (path, method) in READING:
+        assert ("404" in responses) is ("{execution_id}" in path)
     assert "422" not in responses
     for status, response in responses.items():
         schema = response["content"]["application/json"]["schema"]
-        assert (schema == {"$ref": "#/components/schemas/ErrorBody"}) is (status != "200")
+        is_answer = status in ("200", "202", "default")
+        assert (schema == {"$ref": "#/components/schemas/ErrorBody"}) is not is_answer
 
 
 async def test_what_is_printed_fits_the_schemas(world: Any, client: httpx.AsyncClient, golden: Any) -> None:
@@ -106,7 +139,9 @@ def test_generated_requests_are_answered_as_documented(
 
     # A parameter that nobody knows is ignored and pages are clamped; a good key is good beside a foreign
     # `Authorization`; and an account that nobody has cannot have a session.
-    excluded = [negative_data_rejection, ignored_auth] + [positive_data_acceptance] * (path == TOKENS)
+    # What may be written is narrower than a schema says: cron expressions, graphs, events that somebody waits for.
+    is_narrow = path == TOKENS or (path, method) in WRITING
+    excluded = [negative_data_rejection, ignored_auth] + [positive_data_acceptance] * is_narrow
 
     @settings(
         max_examples=25 if has_credential else 5, deadline=None, suppress_health_check=list(HealthCheck), database=None

@@ -15,7 +15,7 @@ from gesta.apis.refold.errors import (
     TokenMissing,
     UnknownLinkedAccount,
 )
-from gesta.kernel.errors import InvalidInput, Unauthenticated
+from gesta.kernel.errors import Forbidden, InvalidInput, Unauthenticated
 
 BUCKET = "refold"
 
@@ -62,6 +62,24 @@ async def check_key(access: Access, key: str) -> None:
         raise InvalidCredentials() from None
 
 
+async def organization(access: Access, request: Request) -> Principal:
+    """The caller of what is an organization's own: an API key, whatever linked account it names. Raises Forbidden for
+    the session of one account."""
+    key = request.headers.get("x-api-key")
+    if not key:
+        token = bearer_token(request)
+        if token is None:
+            raise TokenMissing()
+        await session(access, token)
+        raise Forbidden("A session is of one linked account; use the organization's API key here")
+    try:
+        principal = await access.api_key(key)
+    except Unauthenticated:
+        raise InvalidCredentials() from None
+    access.admit(BUCKET, principal.credential_id)
+    return principal
+
+
 def _admitted(access: Access, principal: Principal) -> tuple[Principal, Account]:
     access.admit(BUCKET, principal.credential_id)
     if principal.account is None:
@@ -78,10 +96,10 @@ def bearer_token(request: Request) -> str | None:
 def linked_account_id(request: Request, query: Mapping[str, str]) -> str | None:
     """The header before the query (the Node SDK repeats the id in the query)."""
     header = request.headers.get("linked_account_id", "").strip()
-    return _utf8(header) or query.get("linked_account_id") or None
+    return utf8(header) or query.get("linked_account_id") or None
 
 
-def _utf8(header: str) -> str:
+def utf8(header: str) -> str:
     """Header bytes are read as Latin-1; clients that send other characters send UTF-8."""
     try:
         return header.encode("latin-1").decode("utf-8")

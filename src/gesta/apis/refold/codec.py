@@ -35,6 +35,7 @@ MAX_NODES = 10_000
 # What the ledger takes as a name.
 MAX_TITLE = 1024
 _NO_REFERENCE = Named()
+_NAMES = ("Execution for workflow ", "Retry for workflow ")
 _OBJECT_ID = re.compile(r"[0-9a-fA-F]{24}", re.ASCII)
 
 
@@ -69,7 +70,7 @@ def _item(row: Execution, scope: Scope) -> dict[str, Any]:
     return {
         "_id": row.external_id,
         "id": row.external_id,
-        "name": f"{'Execution' if row.parent_id is None else 'Retry'} for workflow {detail.workflow.id}",
+        "name": _name(row, detail),
         "org_id": scope.organization,
         "associated_application": _reference(detail.application or _NO_REFERENCE),
         "status": STATUS_OUT[row.status],
@@ -88,6 +89,13 @@ def _item(row: Execution, scope: Scope) -> dict[str, Any]:
         "createdAt": created_at,
         "updatedAt": created_at if row.updated_at_us == row.created_at_us else format_ms(row.updated_at_us),
     }
+
+
+def _name(row: Execution, detail: RunDetail) -> str:
+    """Gesta's own runs are named in Refold's words; what was recorded from elsewhere is named after its workflow."""
+    if row.name.startswith(_NAMES):
+        return row.name
+    return f"{'Execution' if row.parent_id is None else 'Retry'} for workflow {detail.workflow.id}"
 
 
 def _detail(row: Execution) -> RunDetail:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, request_id_of, retry_after
 from gesta.kernel.errors import (
+    CallerError,
     Conflict,
     Forbidden,
     GestaError,
@@ -39,6 +40,13 @@ class UnknownLinkedAccount(InvalidInput):
         super().__init__("Invalid linked_account_id", field="linked_account_id", where="header")
 
 
+class LinkedAccountMissing(InvalidInput):
+    """A linked account is to be created without an id."""
+
+    def __init__(self) -> None:
+        super().__init__("linked_account_id required", field="account_id")
+
+
 class TokenMissing(Unauthenticated):
     def __init__(self) -> None:
         super().__init__("Authorization Token Missing", reason="missing")
@@ -54,21 +62,82 @@ class InvalidCredentials(Unauthenticated):
         super().__init__("Invalid Credentials")
 
 
+class HookRefused(Unauthenticated):
+    """The address of an inbound webhook is of no workflow, or its secret is not the workflow's."""
+
+    def __init__(self) -> None:
+        super().__init__("Invalid webhook address or secret")
+
+
+class WorkflowNotFound(NotFound):
+    def __init__(self) -> None:
+        super().__init__("Workflow not found", what="workflow")
+
+
+class WorkflowPrivate(Forbidden):
+    def __init__(self) -> None:
+        super().__init__("Workflow is private to another linked account")
+
+
+class InvalidWorkflow(InvalidInput):
+    """The workflow is there, and not in the state that the call needs."""
+
+
+class MissingField(InvalidInput):
+    def __init__(self, field: str, *, where: str = "body") -> None:
+        super().__init__(f"{field} is required", field=field, where=where)
+
+
+class InvalidEvent(NotFound):
+    """No workflow has a trigger for the event, and nothing waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__("Trigger not found", what="event")
+
+
+class ScheduleNotFound(NotFound):
+    def __init__(self) -> None:
+        super().__init__("Scheduled Job Not Found", what="schedule")
+
+
+class UnsupportedMediaType(CallerError):
+    status = 415
+    code = "unsupported_media_type"
+
+
+class NoBatches(CallerError):
+    """The node is no container, or the execution was recorded without its rounds (protocols/refold.md §2)."""
+
+    status = 501
+    code = "not_implemented"
+
+    def __init__(self) -> None:
+        super().__init__("Batch details are not yet available for this execution type")
+
+
 # class → (http_error_type, error_code); the nearest class of an error's ancestry holds.
 TABLE: dict[type[GestaError], tuple[str, str]] = {
     # Swapped in the published example (seed 004, 400), and only there.
     LinkedAccountRequired: ("INVALID_LINKED_ACCOUNT_ID", "BAD_REQUEST"),
     UnknownLinkedAccount: ("BAD_REQUEST", "INVALID_LINKED_ACCOUNT_ID"),
+    LinkedAccountMissing: ("BAD_REQUEST", "INVALID_LINKED_ACCOUNT_ID"),
+    InvalidWorkflow: ("BAD_REQUEST", "INVALID_WORKFLOW_ID"),
+    MissingField: ("BAD_REQUEST", "MISSING_REQUIRED_FIELD"),
     InvalidInput: ("BAD_REQUEST", "VALIDATION_ERROR"),
     TokenMissing: ("UNAUTHORIZED", "AUTH_SERVICE_ERROR"),
     InvalidToken: ("UNAUTHORIZED", "INVALID_TOKEN"),
     InvalidCredentials: ("UNAUTHORIZED", "SERVER_ERROR"),
+    HookRefused: ("UNAUTHORIZED", "SERVER_ERROR"),
     Unauthenticated: ("UNAUTHORIZED", "INVALID_TOKEN"),
+    WorkflowPrivate: ("FORBIDDEN", "SERVER_ERROR"),
     Forbidden: ("FORBIDDEN", "AUTH_SERVICE_ERROR"),
+    InvalidEvent: ("NOT_FOUND", "INVALID_EVENT"),
     NotFound: ("NOT_FOUND", "RESOURCE_NOT_FOUND"),
     MethodNotAllowed: ("METHOD_NOT_ALLOWED", "VALIDATION_ERROR"),
     Conflict: ("CONFLICT", "VALIDATION_ERROR"),
     BodyTimeout: ("REQUEST_TIMEOUT", "VALIDATION_ERROR"),
+    UnsupportedMediaType: ("UNSUPPORTED_MEDIA_TYPE", "VALIDATION_ERROR"),
+    NoBatches: ("NOT_IMPLEMENTED", "SERVER_ERROR"),
     TooLarge: ("PAYLOAD_TOO_LARGE", "VALIDATION_ERROR"),
     RateLimited: ("TOO_MANY_REQUESTS", "RATE_LIMIT_EXCEEDED"),
     Unavailable: ("SERVICE_UNAVAILABLE", "SERVER_ERROR"),

@@ -10,11 +10,12 @@ from fastapi.openapi.utils import get_openapi
 
 from gesta.apis.refold.models import BODIES, ErrorBody
 from gesta.apis.refold.vocabulary import MODES_OF, STATUSES_OF
+from gesta.apis.refold.write_models import WRITE_BODIES
 
 TITLE = "Gesta: Refold dialect"
 DESCRIPTION = (
-    "Workflow executions of linked accounts. Authenticate with a session token, or with an organization API key and "
-    "the linked account's id. Unknown query parameters are ignored; of a repeated one, the last counts."
+    "Workflows and executions of linked accounts. Authenticate with a session token, or with an organization API "
+    "key and the linked account's id. Unknown query parameters are ignored; of a repeated one, the last counts."
 )
 
 _SECURITY_SCHEMES = {
@@ -42,9 +43,12 @@ _FAILURES = {
     403: "The credential lacks a scope",
     404: "Not found, or another account's",
     408: "The body did not arrive in time",
+    409: "The state of what is named forbids it",
     413: "The body is too large",
+    415: "The body is not JSON",
     429: "Too many requests; `Retry-After` says when",
     500: "Internal error",
+    501: "The node has no rounds",
     503: "The database does not answer; `Retry-After` says when",
 }
 
@@ -123,7 +127,9 @@ def install(app: FastAPI) -> None:
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _, schemas = msgspec.json.schema_components(BODIES, ref_template="#/components/schemas/{name}")
+            _, schemas = msgspec.json.schema_components(
+                (*BODIES, *WRITE_BODIES), ref_template="#/components/schemas/{name}"
+            )
             built = get_openapi(title=TITLE, version=app.version, description=DESCRIPTION, routes=app.routes)
             components = built.setdefault("components", {})
             components["schemas"] = {**components.get("schemas", {}), **schemas}

@@ -1,4 +1,5 @@
-"""The Refold dialect under `/api/v2/public` (seed 004, protocols/refold.md §1–4)."""
+"""The Refold dialect under `/api/v2/public` and `/api/v1` (seed 004, protocols/refold.md); `writing.py` has what
+writes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ from gesta.apis.common import errors as common_errors
 from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
-from gesta.apis.refold import auth, listing, openapi
+from gesta.apis.refold import auth, listing, openapi, writing
 from gesta.apis.refold.codec import Scope, encode_detail, encode_item
 from gesta.apis.refold.errors import TokenMissing, render
 from gesta.apis.refold.models import (
@@ -43,6 +44,8 @@ CORS_REQUEST_HEADERS = (
     "config_id",
     "instance_tag",
     "include-headers",
+    "workflow_id_alias",
+    "idempotency-key",
 )
 CORS_RESPONSE_HEADERS = ("Retry-After", "X-Request-Id")
 
@@ -69,6 +72,7 @@ def build(services: Services) -> FastAPI:
     app.router.route_class = HotRoute
     _add_executions(app.router, services)
     _add_sessions(app.router, services)
+    writing.add(app.router, services)
     openapi.install(app)
     return app
 
