@@ -148,6 +148,8 @@ _EXECUTOR = (
     '"side": "BUY", "amount": "1"}}'
 )
 _IN_ACCOUNT = "/v1/api/accounts/{account}"
+_WORKFLOW, _SCHEDULED = "/api/v2/public/workflow", "/api/v1/workflow/public/scheduled"
+_LINKED = "/api/v2/public/linked-account"
 _FILTERS = (
     "parent_id=parent-{marker}",
     "name={marker}",
@@ -304,6 +306,54 @@ RULES: dict[Key, Rule] = {
         "/api/v2/public/session/active-linked-account?linked_account_id={account}",
         means="many",
     ),
+    **{
+        ("refold", "POST", f"/api/v2/public/execution/{{execution_id}}/{verb}"): posts(
+            f"/api/v2/public/execution/{{id}}/{verb}", "{}"
+        )
+        for verb in ("stop", "rerun")
+    },
+    ("refold", "GET", "/api/v2/public/execution/{execution_id}/nodes/{node_id}/batches"): rule(
+        "/api/v2/public/execution/{id}/nodes/1/batches", means="quiet"
+    ),
+    ("refold", "GET", "/api/v1/execution/{execution_id}/response"): rule(
+        "/api/v1/execution/{id}/response", means="quiet"
+    ),
+    # Of workflows the house has none, so that nobody's calls find any; tests/wire/refold has those of other accounts.
+    **{
+        ("refold", method, path): rule(path.format(workflow_id="{workflow}", schedule_id="{id}"), means="quiet")
+        for method, path in (
+            ("POST", "/api/v1/workflow/{workflow_id}/execute"),
+            ("POST", f"{_WORKFLOW}/{{workflow_id}}/execute"),
+            *((method, f"{_WORKFLOW}/{{workflow_id}}") for method in ("GET", "PUT", "DELETE")),
+            ("GET", f"{_WORKFLOW}/{{workflow_id}}/edit"),
+            ("PUT", f"{_WORKFLOW}/{{workflow_id}}/publish"),
+            ("POST", f"{_WORKFLOW}/{{workflow_id}}/webhook"),
+            *(("GET", f"{_WORKFLOW}/{word}/{{workflow_id}}") for word in ("request-structure", "versions")),
+            *((method, f"{_SCHEDULED}/{{schedule_id}}") for method in ("GET", "PUT", "DELETE")),
+            *(("PUT", f"{_SCHEDULED}/{{schedule_id}}/{verb}") for verb in ("pause", "resume")),
+        )
+    },
+    **{("refold", "GET", path): rule(path, means="shared") for path in (_WORKFLOW, _SCHEDULED, _LINKED)},
+    ("refold", "POST", _WORKFLOW): posts(_WORKFLOW, '{"name": "name %(marker)s"}', means="creates"),
+    ("refold", "POST", _SCHEDULED): posts(
+        f"{_SCHEDULED}?workflow_id_alias={{workflow}}", '{"trigger_type": "cron", "regex": "0 9 * * 1"}', means="quiet"
+    ),
+    **{
+        ("refold", "POST", f"/api/v2/public/{path}"): posts(
+            f"/api/v2/public/{path}".replace("{slug}", "application-{marker}"), '{"event": "x"}', means="quiet"
+        )
+        for path in ("event/trigger", "event/{slug}")
+    },
+    # The secret in the address is the credential.
+    **{
+        ("refold", "POST", f"/api/v2/public/hook/{path}"): Rule(calls=lambda house: [], means="secret")
+        for path in ("{workflow_id}", "{workflow_id}/{secret}")
+    },
+    **{
+        ("refold", method, _LINKED): posts(_LINKED, '{"account_id": "%(account)s"}', means="creates")
+        for method in ("POST", "PUT")
+    },
+    ("refold", "GET", f"{_LINKED}/{{linked_account_id}}"): rule(f"{_LINKED}/{{account}}", means="quiet"),
     ("native", "GET", "/ledger/executions"): rule(
         "/ledger/executions",
         "/ledger/executions?limit=1000&order=oldest&total=true",
