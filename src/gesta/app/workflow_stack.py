@@ -17,6 +17,7 @@ from gesta.kernel.clock import Clock
 from gesta.kernel.ids import IdSource
 from gesta.ledger.store import StoredLedger
 from gesta.storage.program import Database
+from gesta.workflows.bulk.desk import JobDesk
 from gesta.workflows.definitions.desk import DefinitionDesk
 from gesta.workflows.engine.leases import Leases
 from gesta.workflows.engine.on_demand import OnDemand
@@ -142,8 +143,11 @@ async def open_workflows(
             await engine.begin()
         stack.push_async_callback(ticker.stop)
         await ticker.start()
+        jobs = JobDesk(database=database, access=access, clock=clock, ids=ids, runs=runs, owner=options.worker)
+        stack.push_async_callback(jobs.stop)
+        await jobs.start()
         yield WorkflowStack(
-            door=Workflows(definitions=definitions, runs=runs, triggers=triggers, payments=payments),
+            door=Workflows(definitions=definitions, runs=runs, triggers=triggers, payments=payments, jobs=jobs),
             payments=payments,
             service=service,
             engine=engine,

@@ -17,6 +17,7 @@ from gesta.access.model import Principal
 from gesta.ledger.records import Execution, Mode, Named, Source
 from gesta.workflows.graph.definition import Definition
 from gesta.workflows.graph.progress import NodeRun, Progress
+from gesta.workflows.jobs_face import Jobs
 
 
 class WorkflowStatus(enum.StrEnum):
@@ -283,9 +284,16 @@ class Runs(Protocol):
         ...
 
     async def rerun(
-        self, principal: Principal, run_id: str, *, input: Any = msgspec.UNSET, from_node: str | None = None
+        self,
+        principal: Principal,
+        run_id: str,
+        *,
+        input: Any = msgspec.UNSET,
+        from_node: str | None = None,
+        new_id: str | None = None,
     ) -> Started:
-        """A new run with the same version and payload, or another payload; the old one is untouched."""
+        """A new run with the same version and payload, or another payload; the old one is untouched. `new_id` is the
+        id wanted for it. Raises Conflict for one that is taken."""
         ...
 
     async def resume(self, principal: Principal, run_id: str, node: str, payload: Any) -> bool:
@@ -341,3 +349,4 @@ class Workflows(msgspec.Struct, frozen=True, kw_only=True):
     runs: Runs
     triggers: Triggers
     payments: Payments
+    jobs: Jobs | None = None

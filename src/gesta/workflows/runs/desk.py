@@ -398,7 +398,13 @@ class RunDesk:
         return await self._execution(execution.organization, run_id)
 
     async def rerun(
-        self, principal: Principal, run_id: str, *, input: Any = msgspec.UNSET, from_node: str | None = None
+        self,
+        principal: Principal,
+        run_id: str,
+        *,
+        input: Any = msgspec.UNSET,
+        from_node: str | None = None,
+        new_id: str | None = None,
     ) -> Started:
         principal.require(Scope.RUN)
         execution = await self._reading.get(principal, run_id, kind=Kind.RUN)
@@ -409,6 +415,7 @@ class RunDesk:
             input=payload,
             source=execution.source,
             mode=execution.mode,
+            run_id=new_id,
             name=f"Retry for workflow {row.progress.meta.get('workflow_id') or run_id}",
             from_run=run_id,
             from_node=from_node,

@@ -1,0 +1,1 @@
+"""Jobs: one action on many runs."""
