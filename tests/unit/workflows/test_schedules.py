@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gesta.kernel.times import format_ms, parse_rfc3339
@@ -172,6 +172,7 @@ STARTS = st.sampled_from(
 STEPS = st.lists(st.integers(-2 * HOUR, 6 * HOUR) | st.integers(0, 90 * S), max_size=12)
 
 
+@settings(deadline=None)
 @given(TIMINGS, STARTS, STEPS)
 def test_no_moment_is_given_twice_and_all_are_in_order(timing: Timing, start: str, steps: list[int]) -> None:
     now_us = last_us = us(start)
@@ -186,6 +187,7 @@ def test_no_moment_is_given_twice_and_all_are_in_order(timing: Timing, start: st
     assert seen == sorted(set(seen))
 
 
+@settings(deadline=None)
 @given(TIMINGS, STARTS, STEPS)
 def test_the_next_moment_may_stand_for_the_last_look(timing: Timing, start: str, steps: list[int]) -> None:
     """What a row keeps is the next moment: asked from just before it, nothing is lost or doubled."""
@@ -202,6 +204,7 @@ def test_the_next_moment_may_stand_for_the_last_look(timing: Timing, start: str,
         last_us = max(last_us, now_us)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["30 2 * * *", "*/20 * * * *", "15 */2 * * *"]), STARTS, st.integers(0, 4 * HOUR))
 def test_what_is_next_does_not_depend_on_when_it_is_asked(cron: str, start: str, ahead_us: int) -> None:
     timing = berlin(cron)
