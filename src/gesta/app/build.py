@@ -160,7 +160,7 @@ def services_of(core: Core, trading: TradingStack | None = None, workflows: Work
             body_timeout_s=limits.body_timeout_s,
             websocket_frame_bytes=limits.websocket_frame_bytes,
             stream_heartbeat_s=limits.stream_heartbeat_s,
-            sync_wait_s=limits.sync_wait_s,
+            sync_wait_s=core.settings.workflows.sync_timeout_s,
         ),
         vendor_codecs={
             "crosstrade": crosstrade_codec.decode,

@@ -139,10 +139,6 @@ class LimitSettings(msgspec.Struct, frozen=True, kw_only=True):
     stream_heartbeat_s: Annotated[
         float, Meta(gt=0, le=3600, description="A silent event stream sends a heartbeat so often.")
     ] = 15.0
-    sync_wait_s: Annotated[
-        float,
-        Meta(gt=0, le=3600, description="A call that waits for the end of a run gets 202 after so long; it goes on."),
-    ] = 60.0
 
 
 class BucketSettings(msgspec.Struct, frozen=True, kw_only=True):
