@@ -276,6 +276,64 @@ RULES: dict[Key, Rule] = {
     ),
     ("b3os", "GET", "/v1/executions/{id}"): rule("/v1/executions/{id}"),
     ("b3os", "GET", "/v1/executions/{id}/events"): rule("/v1/executions/{id}/events"),
+    ("b3os", "POST", "/v1/executions"): posts(
+        "/v1/executions",
+        '{"workflowId": "%(workflow)s", "sourceSystem": "s", "sourceEntityType": "t"}',
+        means="quiet",
+    ),
+    ("b3os", "GET", "/v1/runs"): rule(
+        "/v1/runs", "/v1/runs?status=failure", "/v1/runs?workflowId={workflow}", means="many"
+    ),
+    ("b3os", "GET", "/v1/runs/{id}"): rule(
+        "/v1/runs/{id}", "/v1/runs/run_{id}", "/v1/runs/{id}?summary=true", "/v1/runs/{id}?nodeIds=node-{marker}"
+    ),
+    ("b3os", "GET", "/v1/runs/{id}/stream"): rule("/v1/runs/run_{id}/stream"),
+    **{
+        ("b3os", "POST", f"/v1/runs/{{id}}/{verb}"): rule(f"/v1/runs/run_{{id}}/{verb}") for verb in ("cancel", "retry")
+    },
+    ("b3os", "POST", "/v1/runs/{id}/nodes/{nodeId}/resume"): posts(
+        "/v1/runs/run_{id}/nodes/node-{marker}/resume", '{"data": 1}', '{"payload": 1}'
+    ),
+    **{
+        ("b3os", "POST", path): posts(
+            path, '{"definition": {"nodes": {"root": {"type": "manual", "children": []}}}}', means="creates"
+        )
+        for path in ("/v1/runs", "/v1/runs/sync")
+    },
+    ("b3os", "GET", "/v1/workflows"): rule("/v1/workflows", "/v1/workflows?search={marker}", means="shared"),
+    ("b3os", "POST", "/v1/workflows"): posts(
+        "/v1/workflows",
+        '{"name": "%(marker)s", "definition": {"nodes": {"root": {"type": "manual", "children": []}}}}',
+        means="creates",
+    ),
+    ("b3os", "POST", "/v1/workflows/validate"): posts("/v1/workflows/validate", '{"definition": {}}', means="shared"),
+    # Of workflows the house has none, so that nobody's calls find any; tests/wire/b3os has those of others.
+    **{
+        ("b3os", method, path): rule(path.format(id="{workflow}", version=1), means="quiet")
+        for method, path in (
+            *((method, "/v1/workflows/{id}") for method in ("GET", "DELETE")),
+            *(("GET", f"/v1/workflows/{{id}}/{word}") for word in ("runs", "schedule", "versions")),
+            ("GET", "/v1/workflows/{id}/versions/{version}"),
+            *(
+                ("POST", f"/v1/workflows/{{id}}/{verb}")
+                for verb in ("run", "publish", "pause", "resume", "webhook-secret")
+            ),
+        )
+    },
+    ("b3os", "PUT", "/v1/workflows/{id}"): posts("/v1/workflows/{workflow}", '{"name": "x"}', means="quiet"),
+    ("b3os", "POST", "/v1/workflows/{id}/rollback"): posts(
+        "/v1/workflows/{workflow}/rollback", '{"versionNumber": 1}', means="quiet"
+    ),
+    # Open to whoever has the token or the secret, or where a workflow is for everybody.
+    **{
+        ("b3os", method, path): Rule(calls=lambda house: [], means="secret")
+        for method, path in (
+            ("POST", "/v1/public/workflows/{id}/executions"),
+            ("GET", "/v1/public/executions/{id}"),
+            ("GET", "/v1/public/executions/{id}/stream"),
+            ("POST", "/v1/webhooks/{workflowSecret}"),
+        )
+    },
     **{
         ("refold", "GET", f"/api/v2/public/execution{plural}"): rule(
             f"/api/v2/public/execution{plural}",
