@@ -3,13 +3,13 @@ into, the parameters that queries are read by, the problems that errors become."
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gesta import __version__
 from gesta.apis.native import params
-from gesta.apis.native.errors import PROBLEM_JSON, PROBLEMS
 from gesta.apis.native.export import MEDIA_TYPES
+from gesta.apis.native.openapi_parts import body_of, ok, parameters_of, problems
 from gesta.apis.native.schemas import Schema, posted_schemas, printed_schemas, ref
 from gesta.kernel.json import decode_json, encode_json
 
@@ -102,61 +102,18 @@ _STREAM_EVENT: Schema = {
 }
 
 
-def _parameters(table: Mapping[str, params.Param]) -> list[Schema]:
-    described = []
-    for name, param in table.items():
-        parameter: Schema = {"name": name, "in": "query", "description": param.description, "schema": param.schema}
-        if param.many:
-            parameter |= {"style": "form", "explode": True}
-        described.append(parameter)
-    return described
-
-
-def _problems(*statuses: int) -> dict[str, Schema]:
-    """The error answers of an operation: those of every operation, and its own."""
-    answers: dict[str, Schema] = {}
-    for status in sorted({400, 401, 403, 429, 500, 503, *statuses}):
-        codes = [code for code, (of_code, _) in PROBLEMS.items() if of_code == status]
-        answer: Schema = {
-            "description": "; ".join(f"`{code}`: {PROBLEMS[code][1]}" for code in codes) + ".",
-            "content": {PROBLEM_JSON: {"schema": ref("Problem")}},
-        }
-        if status in (429, 503):
-            answer["headers"] = {"Retry-After": {"schema": {"type": "integer", "minimum": 1}}}
-        if status == 401:
-            answer["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
-        answers[str(status)] = answer
-    return answers
-
-
-def _ok(description: str, schema: Schema, *, status: str = "200") -> dict[str, Schema]:
-    return {status: {"description": description, "content": {"application/json": {"schema": schema}}}}
-
-
-def _body(schema: Schema, examples: Mapping[str, Any]) -> Schema:
-    return {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": schema,
-                "examples": {name: {"value": value} for name, value in examples.items()},
-            }
-        },
-    }
-
-
 def _post_executions(dialects: Sequence[str]) -> Schema:
     ingest = {"results": params.RESULTS, "time_zone": params.TIME_ZONE}
     if dialects:
         ingest["dialect"] = params.word_param(dialects, "Rows are that vendor's own execution objects.")
-    body = _body(
+    body = body_of(
         {"anyOf": [{"type": "array", "items": ref("RowModel"), "maxItems": 10_000}, ref("RowModel")]},
         {"array": [EXAMPLE_FILL, EXAMPLE_EXECUTOR], "one": EXAMPLE_RUN},
     )
     body["content"]["application/x-ndjson"] = {
         "schema": {"type": "string", "description": "One row per line, of at most 1 MiB; any number of lines."}
     }
-    answers = _ok("What became of each row.", ref("IngestResult"))
+    answers = ok("What became of each row.", ref("IngestResult"))
     answers["200"]["content"]["application/x-ndjson"] = {
         "schema": {"type": "string", "description": 'One result per line, then `{"summary": {…}}`.'}
     }
@@ -165,9 +122,9 @@ def _post_executions(dialects: Sequence[str]) -> Schema:
         "summary": "Record executions",
         "description": "Idempotent: the same row again is a `duplicate`, a row with the same key and other content a "
         "`conflict`; neither changes anything. With `dialect`, rows are a vendor's own objects.",
-        "parameters": _parameters(ingest),
+        "parameters": parameters_of(ingest),
         "requestBody": body,
-        "responses": answers | _problems(408, 413, 415, 422),
+        "responses": answers | problems(408, 413, 415, 422),
     }
 
 
@@ -185,8 +142,8 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
             "get": {
                 "operationId": "listExecutions",
                 "summary": "List executions",
-                "parameters": _parameters(params.LIST),
-                "responses": _ok("One page.", ref("ExecutionPage")) | _problems(404),
+                "parameters": parameters_of(params.LIST),
+                "responses": ok("One page.", ref("ExecutionPage")) | problems(404),
             },
             "post": _post_executions(dialects),
         },
@@ -194,33 +151,33 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
             "get": {
                 "operationId": "getExecution",
                 "summary": "Get one execution",
-                "parameters": [path_id, *_parameters(params.GET)],
-                "responses": _ok("The execution.", ref("Execution")) | _problems(404),
+                "parameters": [path_id, *parameters_of(params.GET)],
+                "responses": ok("The execution.", ref("Execution")) | problems(404),
             }
         },
         "/ledger/executions/{id}/events": {
             "get": {
                 "operationId": "listEvents",
                 "summary": "The timeline of an execution",
-                "parameters": [path_id, *_parameters(params.EVENTS)],
-                "responses": _ok("One page, oldest first.", ref("EventPage")) | _problems(404),
+                "parameters": [path_id, *parameters_of(params.EVENTS)],
+                "responses": ok("One page, oldest first.", ref("EventPage")) | problems(404),
             },
             "post": {
                 "operationId": "addEvents",
                 "summary": "Add events that change nothing else",
-                "parameters": [path_id, *_parameters(params.GET)],
-                "requestBody": _body(note_body, {"one": EXAMPLE_NOTE, "array": [EXAMPLE_NOTE]}),
-                "responses": _ok("The events.", ref("EventList"), status="201") | _problems(404, 408, 413, 415),
+                "parameters": [path_id, *parameters_of(params.GET)],
+                "requestBody": body_of(note_body, {"one": EXAMPLE_NOTE, "array": [EXAMPLE_NOTE]}),
+                "responses": ok("The events.", ref("EventList"), status="201") | problems(404, 408, 413, 415),
             },
         },
         "/ledger/executions/{id}/transitions": {
             "post": {
                 "operationId": "transitionExecution",
                 "summary": "Change the status or the detail of an execution",
-                "parameters": [path_id, *_parameters(params.GET)],
-                "requestBody": _body(ref("TransitionModel"), {"running": EXAMPLE_TRANSITION}),
-                "responses": _ok("The execution as it now stands.", ref("Execution"))
-                | _problems(404, 408, 409, 413, 415),
+                "parameters": [path_id, *parameters_of(params.GET)],
+                "requestBody": body_of(ref("TransitionModel"), {"running": EXAMPLE_TRANSITION}),
+                "responses": ok("The execution as it now stands.", ref("Execution"))
+                | problems(404, 408, 409, 413, 415),
             }
         },
         **_executor_paths(path_id),
@@ -237,7 +194,7 @@ def _executor_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
         "description": "The same key with the same body is the same executor; with another body it is a 409.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     }
-    of_executor = {"parameters": [path_id, *_parameters(params.GET)]}
+    of_executor = {"parameters": [path_id, *parameters_of(params.GET)]}
     return {
         "/ledger/executors": {
             "post": {
@@ -245,8 +202,8 @@ def _executor_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "summary": "Start an executor",
                 "description": "When the answer comes it is on disk and has begun.",
                 "parameters": [key],
-                "requestBody": _body(ref("NewExecutorModel"), {"position": EXAMPLE_NEW_EXECUTOR}),
-                "responses": _ok("The executor.", ref("Execution"), status="201") | _problems(404, 408, 409, 413, 415),
+                "requestBody": body_of(ref("NewExecutorModel"), {"position": EXAMPLE_NEW_EXECUTOR}),
+                "responses": ok("The executor.", ref("Execution"), status="201") | problems(404, 408, 409, 413, 415),
             }
         },
         "/ledger/executors/{id}": {
@@ -254,7 +211,7 @@ def _executor_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "operationId": "getExecutor",
                 "summary": "Get one executor at the market's prices now",
                 **of_executor,
-                "responses": _ok("The executor; as recorded where it is over.", ref("Execution")) | _problems(404),
+                "responses": ok("The executor; as recorded where it is over.", ref("Execution")) | problems(404),
             }
         },
         "/ledger/executors/{id}/stop": {
@@ -263,9 +220,8 @@ def _executor_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "summary": "Stop an executor",
                 "description": "Its orders are cancelled, and what it holds is closed unless `keep_position`.",
                 **of_executor,
-                "requestBody": _body(ref("StopExecutorModel"), {"keep": EXAMPLE_STOP_EXECUTOR}),
-                "responses": _ok("The executor as it now stands.", ref("Execution"))
-                | _problems(404, 408, 409, 413, 415),
+                "requestBody": body_of(ref("StopExecutorModel"), {"keep": EXAMPLE_STOP_EXECUTOR}),
+                "responses": ok("The executor as it now stands.", ref("Execution")) | problems(404, 408, 409, 413, 415),
             }
         },
     }
@@ -279,9 +235,9 @@ def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
         "description": "The trading account, without case.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     }
-    funds = {"parameters": [name, *_parameters(params.FUNDS)]}
-    of_fill = {"parameters": [path_id, *_parameters(params.GET)]}
-    fill = _ok("The fill as it now stands.", ref("Execution")) | _problems(404, 408, 409, 413, 415)
+    funds = {"parameters": [name, *parameters_of(params.FUNDS)]}
+    of_fill = {"parameters": [path_id, *parameters_of(params.GET)]}
+    fill = ok("The fill as it now stands.", ref("Execution")) | problems(404, 408, 409, 413, 415)
     return {
         "/ledger/executions/{id}/bust": {
             "post": {
@@ -289,7 +245,7 @@ def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "summary": "Take back a fill of Gesta's own venue",
                 "description": "It did not happen: position, money and totals are what the other fills make.",
                 **of_fill,
-                "requestBody": _body(ref("BustModel"), {"error": EXAMPLE_BUST}),
+                "requestBody": body_of(ref("BustModel"), {"error": EXAMPLE_BUST}),
                 "responses": fill,
             }
         },
@@ -299,7 +255,7 @@ def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "summary": "Correct a fill of Gesta's own venue",
                 "description": "Position, money and totals follow; the fill gets a new version.",
                 **of_fill,
-                "requestBody": _body(ref("CorrectModel"), {"price": EXAMPLE_CORRECTION}),
+                "requestBody": body_of(ref("CorrectModel"), {"price": EXAMPLE_CORRECTION}),
                 "responses": fill,
             }
         },
@@ -308,15 +264,15 @@ def _trading_paths(path_id: Schema) -> dict[str, dict[str, Schema]]:
                 "operationId": "getFunds",
                 "summary": "An account's money, limits and open positions",
                 **funds,
-                "responses": _ok("As committed.", ref("Funds")) | _problems(404),
+                "responses": ok("As committed.", ref("Funds")) | problems(404),
             },
             "patch": {
                 "operationId": "setFunds",
                 "summary": "Set the paper money of an account, or its largest position",
                 "description": "Scope `admin`.",
                 **funds,
-                "requestBody": _body(ref("FundsModel"), {"both": EXAMPLE_FUNDS}),
-                "responses": _ok("As it now stands.", ref("Funds")) | _problems(404, 408, 409, 413, 415),
+                "requestBody": body_of(ref("FundsModel"), {"both": EXAMPLE_FUNDS}),
+                "responses": ok("As it now stands.", ref("Funds")) | problems(404, 408, 409, 413, 415),
             },
         },
     }
@@ -331,7 +287,7 @@ def _market_paths() -> dict[str, dict[str, Schema]]:
         "schema": {"type": "string", "minLength": 1, "maxLength": 64},
     }
     row: Schema = {"anyOf": [ref("MarketQuoteModel"), ref("MarketTradeModel")]}
-    body = _body(
+    body = body_of(
         {"anyOf": [{"type": "array", "items": row, "maxItems": 10_000}, row]},
         {"array": [EXAMPLE_QUOTE, EXAMPLE_PRINT], "one": EXAMPLE_QUOTE},
     )
@@ -344,7 +300,7 @@ def _market_paths() -> dict[str, dict[str, Schema]]:
                 "operationId": "listMarkets",
                 "summary": "Every instrument that has market data",
                 "parameters": [],
-                "responses": _ok("By name.", ref("MarketList")) | _problems(),
+                "responses": ok("By name.", ref("MarketList")) | problems(),
             }
         },
         "/ledger/market/data": {
@@ -353,9 +309,9 @@ def _market_paths() -> dict[str, dict[str, Schema]]:
                 "summary": "Give market data from outside",
                 "description": "Scope `admin`. Rows are taken in order; a simulated feed of the instrument gives way, "
                 "a recording that runs does not.",
-                "parameters": _parameters(params.PUSH),
+                "parameters": parameters_of(params.PUSH),
                 "requestBody": body,
-                "responses": _ok("What became of the rows.", ref("PushResult")) | _problems(408, 409, 413, 415, 422),
+                "responses": ok("What became of the rows.", ref("PushResult")) | problems(408, 409, 413, 415, 422),
             }
         },
         "/ledger/market/{instrument}": {
@@ -363,7 +319,7 @@ def _market_paths() -> dict[str, dict[str, Schema]]:
                 "operationId": "getMarket",
                 "summary": "One instrument's market",
                 "parameters": [instrument],
-                "responses": _ok("As of now.", ref("Market")) | _problems(404),
+                "responses": ok("As of now.", ref("Market")) | problems(404),
             }
         },
     }
@@ -385,30 +341,30 @@ def _other_paths() -> dict[str, dict[str, Schema]]:
                 "description": "First `event: ready`; then one event per change, `id` its `seq`, `data` "
                 "`{seq, event, execution}`; a comment as heartbeat. With a WebSocket handshake the same in text "
                 "messages. `Last-Event-ID` or `after` resumes exactly.",
-                "parameters": [last_event_id, *_parameters(params.STREAM)],
+                "parameters": [last_event_id, *parameters_of(params.STREAM)],
                 "responses": {
                     "200": {
                         "description": "The stream; it has no end.",
                         "content": {"text/event-stream": {"schema": _STREAM_EVENT}},
                     }
                 }
-                | _problems(),
+                | problems(),
             }
         },
         "/ledger/summary": {
             "get": {
                 "operationId": "summarizeExecutions",
                 "summary": "Counts and exact sums",
-                "parameters": _parameters(params.SUMMARY),
-                "responses": _ok("The groups.", ref("Summary")) | _problems(404),
+                "parameters": parameters_of(params.SUMMARY),
+                "responses": ok("The groups.", ref("Summary")) | problems(404),
             }
         },
         "/ledger/export": {
             "get": {
                 "operationId": "exportExecutions",
                 "summary": "Every execution that the filters admit, as a file",
-                "parameters": _parameters(params.EXPORT),
-                "responses": {"200": {"description": "The file.", "content": files}} | _problems(404),
+                "parameters": parameters_of(params.EXPORT),
+                "responses": {"200": {"description": "The file.", "content": files}} | problems(404),
             }
         },
     }
