@@ -363,7 +363,9 @@ async def test_a_provider_that_refuses_ends_the_run(house: PayHouse) -> None:
         ({"price": "NaN"}, InvalidInput),
         ({"price": "1E+40"}, InvalidInput),
         ({"price": "1.5", "currency": "JPY"}, InvalidInput),
-        ({"currency": "dollars"}, InvalidInput),
+        ({"currency": "usd"}, InvalidInput),
+        ({"price": "0", "currency": "USDC"}, InvalidInput),
+        ({"price": "sNaN", "currency": "USDC"}, InvalidInput),
     ],
 )
 async def test_what_cannot_be_paid_is_not_begun(house: PayHouse, asked: dict[str, Any], error: type[Exception]) -> None:
@@ -450,6 +452,13 @@ async def test_a_callback_and_the_sweeper_at_once(house: PayHouse) -> None:
             assert (await house.ended(run_id)).status is Status.SUCCEEDED
         else:
             assert (what, status, said) == (Taken.LATE, "cancelled", "refundable")
+
+
+async def test_coins_are_paid_exactly(house: PayHouse) -> None:
+    run_id = (await house.bought("0.000125", "USDC")).execution.id
+    await house.says(run_id, PAID, amount=Decimal("0.00012"), payment_id="pay_short")
+    assert await house.says(run_id, PAID) is Taken.CONFIRMED
+    assert await house.words(run_id) == ["payment.opened", "payment.mismatch", "payment.confirmed"]
 
 
 CALLS = st.lists(

@@ -260,3 +260,4 @@ def test_amounts_that_cannot_be_charged_exactly(amount: str, currency: str) -> N
 def test_amounts_as_people_read_them() -> None:
     assert printed(Decimal("1234.5"), "USD") == "1,234.50 USD"
     assert printed(Decimal("500"), "JPY") == "500 JPY"
+    assert printed(Decimal("0.000125"), "USDC") == "0.000125 USDC"

@@ -50,6 +50,8 @@ def from_minor(minor: int, currency: str) -> Decimal:
 
 
 def printed(amount: Decimal, currency: str) -> str:
-    """As a person reads it: `4.50 USD`, `500 JPY`."""
+    """As a person reads it: `4.50 USD`, `500 JPY`; of a coin every decimal that is given."""
+    if len(currency) != 3:
+        return f"{amount:,f} {currency}"
     digits = 0 if currency in WHOLE_IN_HUNDREDTHS else decimals(currency)
     return f"{amount:,.{digits}f} {currency}"
