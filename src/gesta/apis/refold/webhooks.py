@@ -33,6 +33,7 @@ EVENTS: Final[dict[str, HookEvent]] = {
 _EVENT_WORDS: Final = {event: word for word, event in EVENTS.items()} | {HookEvent.ALL: "*"}
 _FORMATS: Final = {"default": HookFormat.REFOLD, "slack": HookFormat.SLACK, "custom": HookFormat.CUSTOM}
 _FORMAT_WORDS: Final = {format: word for word, format in _FORMATS.items()} | {HookFormat.GESTA: "default"}
+_SHARED: Final = tuple(name for name in EndpointIn.__struct_fields__ if name in Endpoint.__struct_fields__)
 MAX_URL = 2048
 MAX_HEADERS = 20
 MAX_WORKFLOWS = 100
@@ -118,20 +119,25 @@ def read_endpoint(posted: Mapping[str, Any], before: Endpoint | None, caller: Pr
         raise InvalidInput("`is_enabled` is true or false.", field="is_enabled")
     slug, group = text_in(posted, "slug"), text_in(posted, "group")
     description = text_in(posted, "description") or text_in(posted, "webhook_description")
-    return EndpointIn(
-        url=url or (before.url if before else ""),
-        events=_events(given) if given is not None else before.events if before else (),
-        format=format,
-        method=method,
-        headers=_headers(posted.get("webhook_headers")) if "webhook_headers" in posted else _of(before, "headers", {}),
-        body=posted.get("webhook_body", _of(before, "body", None)),
-        workflow_ids=_ids(posted["workflow_ids"]) if "workflow_ids" in posted else _of(before, "workflow_ids", ()),
-        application=slug if slug is not None else _of(before, "application", ""),
-        environment=caller.environment,
-        description=description if description is not None else _of(before, "description", ""),
-        group=group if group is not None else _of(before, "group", ""),
-        is_enabled=enabled,
-    )
+    # What this dialect has no words for stays, too.
+    kept = {} if before is None else {name: getattr(before, name) for name in _SHARED}
+    said: dict[str, Any] = {
+        "url": url or (before.url if before else ""),
+        "events": _events(given) if given is not None else before.events if before else (),
+        "format": format,
+        "method": method,
+        "headers": _headers(posted.get("webhook_headers"))
+        if "webhook_headers" in posted
+        else _of(before, "headers", {}),
+        "body": posted.get("webhook_body", _of(before, "body", None)),
+        "workflow_ids": _ids(posted["workflow_ids"]) if "workflow_ids" in posted else _of(before, "workflow_ids", ()),
+        "application": slug if slug is not None else _of(before, "application", ""),
+        "environment": caller.environment,
+        "description": description if description is not None else _of(before, "description", ""),
+        "group": group if group is not None else _of(before, "group", ""),
+        "is_enabled": enabled,
+    }
+    return EndpointIn(**{**kept, **said})
 
 
 def _of(before: Endpoint | None, name: str, default: Any) -> Any:
@@ -170,13 +176,18 @@ def _ids(given: Any) -> tuple[str, ...]:
     return tuple(given)
 
 
+def _word_of(event: HookEvent) -> str:
+    """Refold's, or Gesta's own where Refold has none."""
+    return _EVENT_WORDS.get(event, event.value)
+
+
 def encode_endpoint(view: Endpoint, caller: Principal) -> dict[str, Any]:
     return {
         "_id": view.id,
         "org_id": caller.organization.public_id,
         "environment": None if view.environment is None else view.environment.value,
         "is_enabled": view.is_enabled,
-        "webhook_events": [_EVENT_WORDS[event] for event in view.events],
+        "webhook_events": [_word_of(event) for event in view.events],
         "slug": view.application,
         "description": view.description,
         "webhook_description": view.description,
@@ -186,7 +197,7 @@ def encode_endpoint(view: Endpoint, caller: Principal) -> dict[str, Any]:
         "webhook_headers": dict(view.headers),
         "method": view.method,
         "group": view.group,
-        "webhook_type": _FORMAT_WORDS[view.format],
+        "webhook_type": _FORMAT_WORDS.get(view.format, "default"),
         "secret_hint": view.secret_hint,
         "createdAt": format_ms(view.created_at_us),
         "updatedAt": format_ms(view.updated_at_us),
@@ -197,7 +208,7 @@ def encode_delivery(view: Delivery) -> dict[str, Any]:
     return {
         "_id": view.id,
         "webhook_id": view.endpoint_id,
-        "event": _EVENT_WORDS[view.event],
+        "event": _word_of(view.event),
         "instance_id": view.run_id,
         "status": view.status.value,
         "attempts": view.attempts,

@@ -107,10 +107,13 @@ def read_draft(posted: Mapping[str, Any], *, before: Definition | None = None) -
 
     Raises InvalidInput, naming the node, for a graph that cannot be run.
     """
-    said = {name: posted[name] for name in GRAPH if name in posted}
-    if said or before is None:
+    named = [name for name in GRAPH if name in posted and (name != "nodes" or posted[name] is not None)]
+    if named or before is None:
         kept = _EMPTY if before is None else write_definition(before, FORM)
-        definition = read_definition({**{name: kept[name] for name in GRAPH if name in kept}, **said}, FORM)
+        graph = {name: kept[name] for name in GRAPH if name in kept and name not in named}
+        # Null is nothing: what is there is taken away.
+        graph |= {name: posted[name] for name in named if posted[name] is not None}
+        definition = read_definition(graph, FORM)
     else:
         definition = before
     name = text_in(posted, "name", most=MAX_NAME)
