@@ -23,6 +23,7 @@ NAMES = (
     "executors",
     "executor_reads",
     "executor_trails",
+    "workflows",
 )
 
 
