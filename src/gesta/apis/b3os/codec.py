@@ -213,7 +213,7 @@ def encode_public_event(event: Event, execution: Execution) -> dict[str, Any]:
     stranger's eyes."""
     shown = encode_event(event, execution, organization="")
     message = event.message if event.type == "run.log" else ""
-    if event.to_status is not None:
+    if event.to_status is not None and event.to_status is not event.from_status:
         message = MESSAGES[event.to_status]
     return {field: shown[field] for field in PUBLIC_EVENT_FIELDS} | {"message": message}
 
