@@ -57,7 +57,10 @@ class MemoryEngine:
                 self.disk.pending[segment] = ""
         self._fill()
 
-    async def submit(self, segments: Sequence[SegmentId]) -> None:
+    async def wake(self) -> None:
+        """It runs already."""
+
+    async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
         if self._carry is None or self._is_stopping:
             raise Unavailable("The workflow engine does not run.")
         for segment in segments:

@@ -39,8 +39,13 @@ class Engine(Protocol):
         database does not answer."""
         ...
 
-    async def submit(self, segments: Sequence[SegmentId]) -> None:
-        """On return they are on disk, and are carried out here or by a worker. Submitting again does nothing."""
+    async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
+        """On return they are on disk, and are carried out here or by a worker; those that need the trading desk by a
+        process that has one, if one is there. Submitting again does nothing."""
+        ...
+
+    async def wake(self) -> None:
+        """Begin, if it is one that waits for its first segment: others may have left something."""
         ...
 
     async def recover(self, worker: str) -> int:

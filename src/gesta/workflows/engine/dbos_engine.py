@@ -42,6 +42,8 @@ APPLICATION = "gesta"
 # What is recovered is of the same version only. A segment replays what it wrote itself, whatever Gesta's version.
 VERSION = "1"
 QUEUE = "segments"
+# Of what needs the trading desk.
+DESK_QUEUE = "desk"
 # A segment that could not be carried out is tried again after so long, twice as long each time, up to a minute.
 AGAIN_S = 1.0
 AGAIN_MOST_S = 60.0
@@ -106,7 +108,7 @@ class DbosEngine:
             _current = self
             try:
                 await self._in_thread(self._open)
-                if self._settings.carries:
+                if self._settings.takes_any:
                     self._launch()
                     await self._in_thread(self._register_queue)
             except BaseException:
@@ -145,8 +147,12 @@ class DbosEngine:
             log_level="WARNING",
         )
         DBOS(config=config)
-        DBOS.listen_queues([QUEUE])
+        DBOS.listen_queues(self._queues())
         DBOS.launch()
+
+    def _queues(self) -> list[str]:
+        taken = {QUEUE: self._settings.carries, DESK_QUEUE: self._settings.has_desk}
+        return [queue for queue, is_taken in taken.items() if is_taken]
 
     def _register_queue(self) -> None:
         settings = self._settings
@@ -154,7 +160,10 @@ class DbosEngine:
         # could take is left to it.
         taken = settings.concurrency * (AHEAD if settings.is_sqlite else 1)
         poll_s = settings.poll_s or (1.0 if settings.is_sqlite else 0.25)
-        DBOS.register_queue(QUEUE, worker_concurrency=taken, polling_interval_sec=poll_s, on_conflict="always_update")
+        for queue in self._queues():
+            DBOS.register_queue(
+                queue, worker_concurrency=taken, polling_interval_sec=poll_s, on_conflict="always_update"
+            )
 
     async def stop(self, *, timeout_s: float) -> None:
         """What is being performed has `timeout_s` to end; nothing new begins. Stopping a stopped one does nothing."""
@@ -168,12 +177,12 @@ class DbosEngine:
         for waiting in self._again.values():
             waiting.cancel()
         self._again.clear()
-        if self._settings.carries:
+        if self._settings.takes_any:
             await self._end_segments(timeout_s)
         try:
             await asyncio.get_running_loop().run_in_executor(thread, self._close)
         finally:
-            if self._settings.carries:
+            if self._settings.takes_any:
                 # The one that DBOS put in the place of asyncio's own is shut down.
                 asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
             thread.shutdown()
@@ -198,7 +207,7 @@ class DbosEngine:
             await asyncio.wait(self._under_way, timeout=1)
 
     def _close(self) -> None:
-        if self._settings.carries:
+        if self._settings.takes_any:
             DBOS.destroy()
             for thread in set(threading.enumerate()) - self._threads_before:
                 if thread.name.startswith(_POOL):
@@ -210,17 +219,21 @@ class DbosEngine:
 
     # -- work
 
-    async def submit(self, segments: Sequence[SegmentId]) -> None:
+    async def wake(self) -> None:
+        """It runs already."""
+
+    async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
         """As many as there is room for begin here at once; the others wait on disk. Raises Unavailable."""
         if self._thread is None or self._is_stopping:
             raise Unavailable("The workflow engine does not run.")
         room = 0
-        if self._settings.carries:
+        if self._settings.has_desk if needs_desk else self._settings.carries:
             room = max(0, HERE * self._settings.concurrency - len(self._under_way) - len(self._beginning))
         begun = asyncio.gather(*(self._begin_apart(segment) for segment in segments[:room]))
         try:
             for at in range(room, len(segments), ENQUEUED_AT_ONCE):
-                await self._in_thread(partial(self._enqueue, segments[at : at + ENQUEUED_AT_ONCE]))
+                some = segments[at : at + ENQUEUED_AT_ONCE]
+                await self._in_thread(partial(self._enqueue, some, DESK_QUEUE if needs_desk else QUEUE))
         finally:
             # Were one cancelled between its row and its task, it would wait for the next start.
             await asyncio.shield(begun)
@@ -236,13 +249,13 @@ class DbosEngine:
         with _unavailable(), SetWorkflowID(segment.name):
             await DBOS.start_workflow_async(_segment, segment.organization, segment.run, segment.number)
 
-    def _enqueue(self, segments: Sequence[SegmentId]) -> None:
+    def _enqueue(self, segments: Sequence[SegmentId], queue: str) -> None:
         assert self._client is not None
         # One transaction for all; DBOS's view of the engine knows the schema.
         with self._client._sys_db.engine.begin() as connection:
             for segment in segments:
                 options = EnqueueOptions(
-                    workflow_name="segment", queue_name=QUEUE, workflow_id=segment.name, app_version=VERSION
+                    workflow_name="segment", queue_name=queue, workflow_id=segment.name, app_version=VERSION
                 )
                 self._client.enqueue_in_transaction(
                     connection, options, segment.organization, segment.run, segment.number
@@ -305,7 +318,7 @@ class DbosEngine:
         """Its segments are queued again. Raises Unavailable, ValueError for this process's own name."""
         if worker == self._settings.worker:
             raise ValueError(f"{worker} is alive: it asks itself")
-        if not self._settings.carries:
+        if not self._settings.takes_any:
             raise ValueError("a process that carries nothing out takes nothing over")
         return len(await self._in_thread(lambda: DBOS._recover_pending_workflows([worker])))
 

@@ -43,9 +43,12 @@ class OnDemand:
                 self._engine = engine
             return self._engine
 
-    async def submit(self, segments: Sequence[SegmentId]) -> None:
+    async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
         if segments:
-            await (await self.begin()).submit(segments)
+            await (await self.begin()).submit(segments, needs_desk=needs_desk)
+
+    async def wake(self) -> None:
+        await self.begin()
 
     async def recover(self, worker: str) -> int:
         return await (await self.begin()).recover(worker)

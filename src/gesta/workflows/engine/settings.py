@@ -18,15 +18,17 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     `worker`: who this process is. A process that starts under the same name goes on with what the one before had under
     way, so two that run at once must differ (see `worker_name`). `carries` False: it submits only, and other processes
-    carry out. `concurrency`: segments at once in this process; more wait on disk. `poll_s`: how often what waits on
-    disk is looked for; 0 is every second on SQLite, where it is this process's own overflow only, and four times a
-    second on PostgreSQL. `synchronous`: NORMAL survives the death of the process, FULL also a power cut.
+    carry out; `has_desk`: it carries out what needs the trading desk, whatever `carries` says. `concurrency`: segments
+    at once in this process; more wait on disk. `poll_s`: how often what waits on disk is looked for; 0 is every second
+    on SQLite, where it is this process's own overflow only, and four times a second on PostgreSQL. `synchronous`:
+    NORMAL survives the death of the process, FULL also a power cut.
     `connections` and `threads` 0: what was measured to be best for the kind of database.
     """
 
     url: str
     worker: str
     carries: bool = True
+    has_desk: bool = False
     concurrency: int = 64
     poll_s: float = 0
     synchronous: Literal["FULL", "NORMAL"] = "FULL"
@@ -41,6 +43,11 @@ class EngineSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"concurrency: at least 1, not {self.concurrency}")
         if not self.poll_s >= 0:
             raise ValueError(f"poll_s: 0 or more, not {self.poll_s}")
+
+    @property
+    def takes_any(self) -> bool:
+        """Whether it carries anything out."""
+        return self.carries or self.has_desk
 
     @property
     def is_sqlite(self) -> bool:

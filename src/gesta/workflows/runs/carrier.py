@@ -8,7 +8,7 @@ backoff — is therefore part of what a step gives; nothing is decided by the cl
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from gesta.kernel.clock import Clock
+from gesta.kernel.crash import reach
 from gesta.kernel.errors import CallerError, GestaError, Unavailable
 from gesta.kernel.ids import IdSource
 from gesta.storage.program import Database
@@ -50,7 +51,8 @@ log = structlog.get_logger("gesta.workflows")
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a step gave. `outcome`: done, failed, or interrupted (by a stop or the run's deadline)."""
+    """What a step gave. `outcome`: done, failed, interrupted (by a stop or the run's deadline), or elsewhere: another
+    process must perform it."""
 
     outcome: str
     at_us: int
@@ -66,7 +68,8 @@ _given_decoder = msgspec.json.Decoder(Given, float_hook=Decimal)
 
 
 class Carrier:
-    """`on_changed` is told of every transaction that was committed. `owner` is this process's name among workers."""
+    """`on_changed` is told of every transaction that was committed. `owner` is this process's name among workers.
+    `elsewhere`: types of nodes that this process hands back to those that can perform them."""
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class Carrier:
         performers: Mapping[NodeType, Performer],
         owner: str,
         on_changed: Callable[[int, Changed], Awaitable[None]],
+        elsewhere: Collection[NodeType] = (),
     ) -> None:
         self._database = database
         self._clock = clock
@@ -86,6 +90,7 @@ class Carrier:
         self._performers = performers
         self._owner = owner
         self._on_changed = on_changed
+        self._elsewhere = frozenset(elsewhere)
         # Runs whose first segment was claimed when they were born.
         self._handed: dict[str, Claimed] = {}
         # What is under way here, to be told of a stop.
@@ -114,6 +119,7 @@ class Carrier:
             claimed = await self._insist(lambda: journal.claim(segment, self._owner, self._plans, self._now()), segment)
         if claimed is None:
             return
+        reach("workflows.claimed")
         stop = self._stops[segment.organization, segment.run] = asyncio.Event()
         if claimed.run.stop_asked:
             stop.set()
@@ -151,6 +157,7 @@ class Carrier:
     async def give(self, claimed: Claimed, path: str, progress: Progress, stop: asyncio.Event) -> str:
         """Perform one attempt of a node, and say what came of it."""
         given = await self._given(claimed, path, progress, stop)
+        reach("workflows.performed")
         text = encoder.encode(given)
         if len(text) > MOST_OUTPUT_BYTES:
             message = f"The output has {len(text)} bytes; {MOST_OUTPUT_BYTES} is the most that a node may give."
@@ -158,6 +165,10 @@ class Carrier:
         return text.decode()
 
     async def _given(self, claimed: Claimed, path: str, progress: Progress, stop: asyncio.Event) -> Given:
+        if node_of(claimed.plan, path).type in self._elsewhere:
+            return Given(outcome="elsewhere", at_us=self._now())
+        if stop.is_set():
+            return Given(outcome="interrupted", at_us=self._now())
         limit_s = None
         if progress.deadline_us is not None:
             limit_s = max(0.0, (progress.deadline_us - self._now()) / US)
@@ -235,6 +246,7 @@ class _Segment:
         self.told = claimed.run.progress
         self.waves = 0
         self.telling: asyncio.Task[Changed] | None = None
+        self.is_handed_back = False
 
     async def carry(self) -> None:
         try:
@@ -247,20 +259,24 @@ class _Segment:
             self.progress = _broken(self.progress, self.carrier.clock.now_us())
         await self._tell_all()
         told, progress, segment = self.told, self.progress, self.claimed.run.segment_id
+        reach("workflows.settling")
         await self.carrier.write(
             lambda: journal.settle(self.claimed, told, progress, self.carrier.clock.now_us()), segment
         )
 
     async def _go_on(self) -> None:
-        while not self.progress.is_over and not self.stop.is_set():
+        # Also after a stop was asked for: what was done before a kill is on the engine's record, and is the run's; what
+        # was not, is not begun.
+        while not self.progress.is_over and not self.is_handed_back:
             needs = todo(self.progress)
             if needs.performs:
                 await self._perform(needs.performs)
             elif self._is_short(needs.next_us, needs.waits):
                 assert needs.next_us is not None
                 await self._until(needs.next_us)
-                if not self.stop.is_set():
-                    self._step(Passed(at_us=needs.next_us))
+                if self.stop.is_set() and self.carrier.clock.now_us() < needs.next_us:
+                    return
+                self._step(Passed(at_us=needs.next_us))
             else:
                 return
 
@@ -287,8 +303,9 @@ class _Segment:
             event = self._event(path, each)
             if event is not None:
                 self._step(event)
+        self.is_handed_back = any(each.outcome == "elsewhere" for _, each in given)
         needs = todo(self.progress)
-        if not self.progress.is_over and needs.performs:
+        if not self.progress.is_over and needs.performs and not self.is_handed_back:
             # The last wave is told with the segment's end.
             await self._tell()
 
@@ -311,6 +328,8 @@ class _Segment:
                 output=given.output,
                 at_us=given.at_us,
             )
+        if given.outcome == "elsewhere":
+            return None
         deadline_us = self.progress.deadline_us
         if deadline_us is not None and deadline_us <= given.at_us:
             return Passed(at_us=given.at_us)

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from gesta.storage.program import Fetch, Program, Row, Statement, load
-from gesta.workflows.graph.definition import Definition
+from gesta.workflows.graph.definition import Definition, NodeType
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import Event, Progress
 
@@ -32,6 +32,12 @@ def _progress_of(data: bytes) -> Progress:
 _progress_decoder = msgspec.json.Decoder(Progress, float_hook=Decimal)
 _definition_decoder = msgspec.json.Decoder(Definition, float_hook=Decimal)
 _event_decoder = msgspec.json.Decoder(tuple[str, Any], float_hook=Decimal)
+
+
+# What is performed by the process that trades, and no other.
+DESK = frozenset({NodeType.EXECUTOR_START, NodeType.ORDER_SUBMIT})
+# Who is to carry out a run that is due and comes to such a node. It is nobody's name: a worker's has a colon.
+AT_DESK = "desk"
 
 
 class RunState:
