@@ -23,14 +23,14 @@ ONE = {
 MORE_ONES = {
     "crosstrade": ["/v1/api/accounts/{id}/executions", "/v1/api/accounts/{account}/orders/{id}/executions"],
     "hummingbot": ["/executors/{id}/logs"],
-    "b3os": ["/v1/executions/{id}/events"],
+    "b3os": ["/v1/executions/{id}/events", "/v1/runs/{id}", "/v1/workflows/{id}", "/v1/workflows/{id}/runs"],
     "refold": ["/api/v2/public/executions/{id}"],
     "native": ["/ledger/executions/{id}/events"],
 }
 MANY = {
     "crosstrade": ["/v1/api/accounts/{account}/executions", "/v1/api/accounts/{account}/orders/o/executions"],
     "hummingbot": ["/executors/{id}/logs"],
-    "b3os": ["/v1/executions", "/v1/executions/{id}/events"],
+    "b3os": ["/v1/executions", "/v1/executions/{id}/events", "/v1/runs", "/v1/workflows"],
     "refold": ["/api/v2/public/execution", "/api/v2/public/executions"],
     "native": ["/ledger/executions", "/ledger/summary", "/ledger/export", "/ledger/executions/{id}/events"],
 }
