@@ -411,6 +411,17 @@ RULES: dict[Key, Rule] = {
         ("refold", method, _LINKED): posts(_LINKED, '{"account_id": "%(account)s"}', means="creates")
         for method in ("POST", "PUT")
     },
+    # Endpoints of another organization: tests/wire/refold/test_webhooks.py.
+    **{
+        ("refold", method, f"/api/v2/public/webhook{path}"): Rule(calls=lambda house: [], means="webhooks")
+        for path, methods in (
+            ("", ("GET", "POST")),
+            ("/{webhook_id}", ("GET", "PUT", "DELETE")),
+            ("/{webhook_id}/deliveries", ("GET",)),
+            ("/{webhook_id}/deliveries/{delivery_id}/replay", ("POST",)),
+        )
+        for method in methods
+    },
     ("refold", "GET", f"{_LINKED}/{{linked_account_id}}"): rule(f"{_LINKED}/{{account}}", means="quiet"),
     ("native", "GET", "/ledger/executions"): rule(
         "/ledger/executions",
@@ -527,4 +538,6 @@ def unruled(server: Server) -> set[Key]:
     """Routes and commands that no rule says how to call, and rules that no route has."""
     found = {key for key, _ in routes_of(server)}
     commands = {("crosstrade", "command", api) for api in set(BY_API) ^ set(COMMANDS)}
-    return (found ^ set(RULES)) | commands
+    # A server may be without outgoing webhooks.
+    absent = {key for key, each in RULES.items() if each.means == "webhooks" and server.services.webhooks is None}
+    return (found ^ (set(RULES) - absent)) | commands

@@ -19,7 +19,8 @@ from gesta.apis.hummingbot import bodies as hummingbot_bodies
 from gesta.apis.hummingbot import parameters as hummingbot
 from gesta.apis.hummingbot import ws_frames, ws_session, ws_stream
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
-from gesta.apis.refold import listing, paging
+from gesta.apis.refold import calls, listing, paging, schedules, triggering
+from gesta.apis.refold import webhooks as refold_webhooks
 from gesta.app.settings import Settings
 from gesta.desk.reading import MAX_PAGE
 from gesta.desk.trading import terms
@@ -77,6 +78,12 @@ FIXED: dict[str, float] = {
     "`offset` of B3OS": b3os.MAX_OFFSET,
     "`limit` of Refold": paging.MAX_LIMIT,
     "applications in `slug`, Refold": listing.MAX_SLUGS,
+    "body of a webhook trigger, Refold": triggering.MAX_HOOK_BYTES,
+    "parts of an event's form, Refold": triggering.MAX_PARTS,
+    "header of a call, or parameter of its name, Refold": calls.MAX_WORD,
+    "two starts of a schedule, apart by at least, Refold": schedules.MIN_GAP_S,
+    "headers of an outgoing webhook, Refold": refold_webhooks.MAX_HEADERS,
+    "workflows that an outgoing webhook names, Refold": refold_webhooks.MAX_WORKFLOWS,
     "`limit` of `/ledger`": params.LIST["limit"].schema["maximum"],
     "`offset` of `/ledger`": params.MAX_OFFSET,
     "digits of a number": bounds.MAX_DIGITS,
