@@ -349,7 +349,13 @@ class MemoryRuns:
         return await self._execution(execution.organization, run_id)
 
     async def rerun(
-        self, principal: Principal, run_id: str, *, input: Any = msgspec.UNSET, from_node: str | None = None
+        self,
+        principal: Principal,
+        run_id: str,
+        *,
+        input: Any = msgspec.UNSET,
+        from_node: str | None = None,
+        new_id: str | None = None,
     ) -> Started:
         principal.require(Scope.RUN)
         execution = await self._reading.get(principal, run_id, kind=Kind.RUN)
@@ -360,6 +366,7 @@ class MemoryRuns:
             source=execution.source,
             from_run=run_id,
             from_node=from_node,
+            run_id=new_id,
         )
         account = await self._account(execution.organization, principal, request)
         view = self._definitions.anywhere(kept.workflow_id)
