@@ -108,6 +108,7 @@ class MemoryDefinitions:
             view
             for view in reversed(self._views.values())
             if self._sees(principal, view)
+            and view.status is not WorkflowStatus.ARCHIVED
             and search.casefold() in f"{view.name} {view.alias} {view.description}".casefold()
             and (not slug or view.slug == slug)
         ]
