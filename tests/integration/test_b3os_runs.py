@@ -13,6 +13,7 @@ import pytest
 
 from gesta.app.settings import load_settings
 from tests.integration.test_server import QUICK, Running, running
+from tests.wire.pay.test_pages import Seen
 
 WAITS = {
     "nodes": {
@@ -164,3 +165,33 @@ async def test_a_webhook_starts_a_run(house: Running, http: httpx.AsyncClient) -
     await until(http, taken.json()["data"]["runId"], "success")
     paused = await http.post(f"/v1/workflows/{workflow}/pause")
     assert paused.json()["data"]["status"] == "paused"
+
+
+async def test_a_paid_execution_is_paid_in_the_browser_and_streamed(tmp_path: Path) -> None:
+    overrides = {
+        **QUICK,
+        "database.url": str(tmp_path / "ledger.sqlite3"),
+        "trading.enabled": False,
+        "workflows.payments.test": True,
+    }
+    async with running(load_settings(overrides=overrides, environ={})) as house:
+        headers = {"Authorization": f"Bearer {house.made.b3os.secret}"}
+        async with httpx.AsyncClient(base_url=house.url, timeout=20, headers=headers) as http:
+            priced = LOGS | {"price": {"amount": "4.50", "currency": "USD"}}
+            workflow = await publish(http, priced, visibility="public_execute")
+        async with httpx.AsyncClient(base_url=house.url, timeout=20) as browser:
+            body = CREATION | {"requestPayload": {"x": 1}}
+            made = await browser.post(f"/v1/public/workflows/{workflow}/executions", json=body)
+            data = made.json()["data"]
+            id, token = data["execution"]["id"], data["clientToken"]
+            assert (data["execution"]["status"], data["execution"]["runId"]) == ("awaiting_payment", None)
+            async with browser.stream("GET", f"/v1/public/executions/{id}/stream?token={token}") as stream:
+                lines = stream.aiter_lines()
+                assert json.loads((await read(lines))["data"])["status"] == "awaiting_payment"
+                path = httpx.URL(data["checkoutUrl"]).raw_path.decode()
+                seen = Seen((await browser.get(path)).text)
+                assert (await browser.post(path, data=seen.form("pay"))).status_code in (200, 303)
+                last: dict[str, Any] = {}
+                while frame := await read(lines):
+                    last = json.loads(frame["data"])
+            assert (last["status"], last["paymentStatus"], last["runId"]) == ("workflow_succeeded", "paid", f"run_{id}")
