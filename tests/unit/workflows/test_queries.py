@@ -76,8 +76,14 @@ def test_one_question_knows_nothing_of_another() -> None:
 def test_the_document() -> None:
     scope = Scope(outputs={"input": "a node", "d": Decimal("1.50")}, input=1)
     assert query("[input, nodes.input, $number(d)]", scope) == [1, "a node", 1.5]
+    assert query("[d * 2, -d, d > 1, $sum([d, 0.25])]", scope) == [3, -1.5, True, 1.75]
     assert query("item", scope) is None
     assert query("$lookup(nodes, '__class__')", scope) is None
+
+
+def test_a_number_beyond_a_float_is_an_error() -> None:
+    with pytest.raises(ExpressionError, match="out of range"):
+        query("d", Scope(outputs={"d": Decimal("1E+999")}))
 
 
 @pytest.mark.parametrize(

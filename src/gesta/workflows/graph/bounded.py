@@ -8,16 +8,17 @@ import msgspec
 
 from gesta.kernel.bounded import BoundedPool
 from gesta.kernel.errors import InvalidInput
-from gesta.kernel.json import encode_json
 
 #: Started at the first question, ended with this process.
 POOL: Final = BoundedPool("gesta.workflows.graph.bounded_jobs")
+# What a run knows has its numbers as Decimals once it was stored, and as floats before: a job is to see no difference.
+_encoder: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 def asked(job: str, **arguments: Any) -> Any:
-    """What a job comes to. Decimals are given to it as texts. Raises InvalidInput, also for what JSON cannot hold."""
+    """What a job comes to. Decimals are given to it as numbers. Raises InvalidInput, also for what JSON cannot hold."""
     try:
-        data = encode_json({"job": job, **arguments})
+        data = _encoder.encode({"job": job, **arguments})
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError):
         raise InvalidInput("There is a value that JSON cannot hold.") from None
     except RecursionError:

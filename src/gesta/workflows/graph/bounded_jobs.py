@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -24,9 +25,16 @@ _DECIMAL: Final = re.compile(r"Decimal\('([^']*)'\)")
 
 def perform(job: bytes) -> bytes:
     """A job is an object: `job` says which one, its other fields are that one's arguments."""
-    asked = json.loads(job, parse_float=Decimal if job.startswith(b'{"job":"schema') else float)
+    asked = json.loads(job, parse_float=Decimal if job.startswith(b'{"job":"schema') else _float)
     answer = _JOBS[asked.pop("job")](**asked)
     return json.dumps(answer, allow_nan=False, ensure_ascii=False, separators=(",", ":"), default=_plain).encode()
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise Refused(f"The number {_short(text)} is out of range.")
+    return value
 
 
 def _plain(value: Any) -> Any:

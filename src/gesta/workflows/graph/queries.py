@@ -43,7 +43,7 @@ def check_query(expression: str) -> None:
 def document_of(scope: Scope) -> dict[str, Any]:
     """What a query reads: the outputs of nodes by their ids, and over them, where an id is the same, `nodes` (all of
     them again), `input` (what the run was started with), `item`, `index`, `parent_item`, `parent_index` (within loops),
-    `properties` and `meta` (`run_id`, `workflow_id`, `account`). Decimals are texts in it: `$number` reads them."""
+    `properties` and `meta` (`run_id`, `workflow_id`, `account`). Decimals are numbers in it."""
     document: dict[str, Any] = {
         **scope.outputs,
         "nodes": scope.outputs,
