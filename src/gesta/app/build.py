@@ -172,6 +172,7 @@ def services_of(core: Core, trading: TradingStack | None = None, workflows: Work
         market=None if trading is None else trading.market,
         executors=None if trading is None else trading.executors,
         workflows=None if workflows is None else workflows.door,
+        webhooks=None if workflows is None else workflows.webhooks,
     )
 
 
@@ -202,6 +203,7 @@ async def build(
         if settings.workflows.enabled:
             workflows = await stack.enter_async_context(_workflows(core, trading))
             supervisor.every(RETENTION_S, "forget what runs did long ago", workflows.retention.turn)
+            supervisor.every(RETENTION_S, "forget what was sent long ago", workflows.deliverer.forget)
             supervisor.every(CHECKOUTS_S, "expire checkouts", workflows.payments.expire_due)
         services = services_of(core, trading, workflows)
         dialects = dialects_of(services)

@@ -23,6 +23,10 @@ from gesta.workflows.engine.leases import Leases
 from gesta.workflows.engine.on_demand import OnDemand
 from gesta.workflows.engine.settings import EMBEDDED, EngineSettings, beside, worker_name
 from gesta.workflows.face import Workflows
+from gesta.workflows.hooks.delivering import Deliverer
+from gesta.workflows.hooks.desk import WebhookDesk
+from gesta.workflows.nodes.addresses import networks_of
+from gesta.workflows.nodes.network import GuardedTransport
 from gesta.workflows.nodes.registry import NodeSettings, open_performers
 from gesta.workflows.payments.desk import PaymentDesk
 from gesta.workflows.payments.face import PayDoor, Provider
@@ -49,6 +53,8 @@ class WorkflowStack(msgspec.Struct, frozen=True, kw_only=True):
     service: RunService
     engine: OnDemand
     retention: Retention
+    webhooks: WebhookDesk
+    deliverer: Deliverer
 
     @property
     def pay_door(self) -> PayDoor:
@@ -137,6 +143,9 @@ async def open_workflows(
             on_changed=service.changed,
         )
         definitions, triggers, ticker = _triggers(parts, runs)
+        nodes = _node_settings(own)
+        deliverer = await _deliverer(nodes, database, clock, ids, stack)
+        service.on_told = deliverer.kick
         stack.push_async_callback(_end, service, leases)
         await service.start()
         if own.worker and own.carries:
@@ -152,6 +161,14 @@ async def open_workflows(
             service=service,
             engine=engine,
             retention=Retention(database=database, clock=clock, engine=engine, keeps_s=own.keeps_days * 86_400),
+            webhooks=WebhookDesk(
+                database=database,
+                clock=clock,
+                ids=ids,
+                allow_networks=nodes.allow_networks,
+                on_due=deliverer.kick,
+            ),
+            deliverer=deliverer,
         )
 
 
@@ -219,6 +236,18 @@ async def _end(service: RunService, leases: list[Leases]) -> None:
 def _node_settings(own: WorkflowSettings) -> NodeSettings:
     networks = tuple(part.strip() for part in own.allow_networks.split(",") if part.strip())
     return NodeSettings(allow_networks=networks, steps_module=own.steps_module)
+
+
+async def _deliverer(
+    nodes: NodeSettings, database: Database, clock: Clock, ids: IdSource, stack: AsyncExitStack
+) -> Deliverer:
+    """Sends from now on, and until everything that may tell something has ended."""
+    # Connections of its own: a receiver that hangs takes none from the nodes.
+    transport = await stack.enter_async_context(GuardedTransport(allowed=networks_of(nodes.allow_networks)))
+    deliverer = Deliverer(database=database, clock=clock, ids=ids, transport=transport)
+    stack.push_async_callback(deliverer.stop)
+    await deliverer.start()
+    return deliverer
 
 
 async def _providers(

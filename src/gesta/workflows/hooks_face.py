@@ -13,9 +13,13 @@ from gesta.access.model import Environment, Principal
 
 class HookEvent(enum.StrEnum):
     """What an endpoint may be told of. Gesta keeps no connections; a client may ask for their events, and hears none.
-    `ALL` is every event of runs."""
+    `ALL` is every event of runs and nodes. `ENDPOINT_DISABLED` is only ever an entry of an endpoint's own log."""
 
     ALL = "*"
+    RUN_STARTED = "run.started"
+    RUN_WAITING = "run.waiting"
+    NODE_FAILED = "node.failed"
+    ENDPOINT_DISABLED = "endpoint.disabled"
     RUN_SUCCEEDED = "run.succeeded"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
@@ -33,6 +37,7 @@ class HookFormat(enum.StrEnum):
     REFOLD = "refold"
     SLACK = "slack"
     CUSTOM = "custom"
+    B3OS = "b3os"
 
 
 METHODS: Final = ("POST", "PUT", "PATCH")
@@ -55,11 +60,14 @@ class EndpointIn(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     group: str = ""
     is_enabled: bool = True
+    name: str = ""
+    max_retries: int = 3
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An address that is told. `id` is 24 hexadecimal digits; `account` 0 hears of the whole organization's runs.
-    `secret_hint` is the start of the secret that its deliveries are signed with."""
+    `secret_hint` is the start of the secret that its deliveries are signed with. `failures` counts the deliveries that
+    were given up in a row; `disabled_reason` says why Gesta itself disabled it."""
 
     id: str
     organization: int
@@ -79,17 +87,23 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret_hint: str = ""
     created_at_us: int
     updated_at_us: int
+    name: str = ""
+    max_retries: int = 3
+    failures: int = 0
+    disabled_reason: str = ""
 
 
 class DeliveryStatus(enum.StrEnum):
-    PENDING = "pending"  # to be sent, or to be sent again at `next_at_us`
+    PENDING = "pending"  # to be sent
+    RETRYING = "retrying"  # was sent and not taken; to be sent again at `next_at_us`
     DELIVERED = "delivered"  # answered with 2xx
     FAILED = "failed"  # given up after the last attempt
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One event for one endpoint. `response_status` None: no answer came; `error` says why. `replay_of`: the delivery
-    that this one repeats."""
+    that this one repeats. `request_headers` are those of the newest attempt, the endpoint's own without their values;
+    what was answered is kept up to a bound. `duration_ms` is that of the newest attempt."""
 
     id: str
     endpoint_id: str
@@ -105,6 +119,13 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     created_at_us: int
     next_at_us: int | None = None
     delivered_at_us: int | None = None
+    max_retries: int = 3
+    duration_ms: int | None = None
+    request_headers: Mapping[str, str] = {}
+    request_text: str = ""
+    response_headers: Mapping[str, str] = {}
+    workflow_id: str = ""
+    updated_at_us: int = 0
 
 
 class Webhooks(Protocol):
@@ -135,4 +156,25 @@ class Webhooks(Protocol):
 
     async def replay(self, principal: Principal, id: str, delivery: str) -> Delivery:
         """Send the same again, as a delivery of its own."""
+        ...
+
+    async def enable(self, principal: Principal, id: str, *, is_enabled: bool) -> Endpoint:
+        """A disabled one is told nothing, and what waits for it is given up."""
+        ...
+
+    async def new_secret(self, principal: Principal, id: str) -> tuple[Endpoint, str]:
+        """Another secret instead of the one that it has, shown once. What is sent from now on is signed with it."""
+        ...
+
+    async def log(
+        self, principal: Principal, id: str = "", *, offset: int = 0, limit: int = 50
+    ) -> tuple[Sequence[Delivery], bool]:
+        """As `deliveries`, of every endpoint where none is named, and whether there are more."""
+        ...
+
+    async def delivery(self, principal: Principal, delivery: str) -> Delivery: ...
+
+    async def retry(self, principal: Principal, delivery: str) -> Delivery:
+        """Send one that was given up again, as the same delivery. Raises Conflict for any other, and where its endpoint
+        is disabled."""
         ...

@@ -30,9 +30,12 @@ EVENTS: Final[dict[str, HookEvent]] = {
     "Connection Deleted": HookEvent.CONNECTION_DELETED,
     "Connection Expired": HookEvent.CONNECTION_EXPIRED,
 }
-_EVENT_WORDS: Final = {event: word for word, event in EVENTS.items()} | {HookEvent.ALL: "*"}
+# Endpoints that another dialect made may hear of more: those events are shown by Gesta's own words.
+_EVENT_WORDS: Final = {event: event.value for event in HookEvent} | {event: word for word, event in EVENTS.items()}
 _FORMATS: Final = {"default": HookFormat.REFOLD, "slack": HookFormat.SLACK, "custom": HookFormat.CUSTOM}
-_FORMAT_WORDS: Final = {format: word for word, format in _FORMATS.items()} | {HookFormat.GESTA: "default"}
+_FORMAT_WORDS: Final = {format: "default" for format in HookFormat} | {
+    format: word for word, format in _FORMATS.items()
+}
 _SHARED: Final = tuple(name for name in EndpointIn.__struct_fields__ if name in Endpoint.__struct_fields__)
 MAX_URL = 2048
 MAX_HEADERS = 20

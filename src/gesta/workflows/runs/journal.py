@@ -40,6 +40,8 @@ from gesta.workflows.graph.progress import (
     Woken,
 )
 from gesta.workflows.graph.steps import begin, step, todo
+from gesta.workflows.hooks.telling import Told, tell, told_of
+from gesta.workflows.hooks_face import HookEvent
 from gesta.workflows.payments import rows as payments
 from gesta.workflows.payments.standing import at_end, is_paid
 from gesta.workflows.runs.rows import (
@@ -57,6 +59,12 @@ from gesta.workflows.runs.telling import STATUS_OF_OUTCOME, detail_of, events_be
 
 # What is over when an execution is.
 ENDED_KINDS = (WaitKind.EXECUTOR, WaitKind.RUN)
+HOOK_OF_STATUS = {
+    Status.SUCCEEDED: HookEvent.RUN_SUCCEEDED,
+    Status.FAILED: HookEvent.RUN_FAILED,
+    Status.CANCELLED: HookEvent.RUN_CANCELLED,
+    Status.TIMED_OUT: HookEvent.RUN_TIMED_OUT,
+}
 
 _woken_decoder = msgspec.json.Decoder(Woken)
 
@@ -70,6 +78,8 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     over: tuple[tuple[int, str], ...] = ()
     awaits: tuple[tuple[int, WaitKind, str], ...] = ()
     is_done: bool = True
+    # Whether webhook endpoints are to be sent something.
+    is_told: bool = False
 
     def with_(self, other: Changed) -> Changed:
         return Changed(
@@ -78,6 +88,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
             over=(*self.over, *other.over),
             awaits=(*self.awaits, *other.awaits),
             is_done=self.is_done,
+            is_told=self.is_told or other.is_told,
         )
 
 
@@ -169,6 +180,7 @@ def claim(segment: SegmentId, owner: str, plans: Plans, now_us: int) -> Program[
         event = NewEvent(type=word, title=word.removeprefix("run.").capitalize(), at_us=now_us)
         change = Transition(event=event, status=Status.RUNNING)
         execution = yield from changing.transition(run.organization, run.id, None, change, now_us)
+        yield from tell(run, execution, told_of([event]), now_us)
     return Claimed(run=after, plan=plan, execution=execution)
 
 
@@ -285,7 +297,8 @@ def unpaid_over(
     told = msgspec.structs.replace(detail, status_reason=reason)
     change = Transition(event=event, status=status, detail=told)
     execution = yield from changing.transition(organization, run_id, None, change, now_us)
-    return Changed(seq=execution.seq, over=((organization, run_id),))
+    is_told = yield from tell(run, execution, [Told(HOOK_OF_STATUS[status], event)], now_us)
+    return Changed(seq=execution.seq, over=((organization, run_id),), is_told=is_told)
 
 
 def again(
@@ -398,7 +411,8 @@ def _tell(
         return Changed()
     changes = [changing.Asked(run.id, None, change) for change in asked]
     made = yield from changing.transitions(run.organization, changes, now_us)
-    changed = Changed(seq=made[-1].seq)
+    is_told = yield from tell(run, made[-1], told_of([change.event for change in asked]), now_us)
+    changed = Changed(seq=made[-1].seq, is_told=is_told)
     if run.state == RunState.OVER:
         changed = changed.with_(Changed(over=((run.organization, run.id),)))
     return changed

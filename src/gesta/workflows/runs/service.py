@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -52,6 +52,8 @@ class RunService:
         self._owner = owner
         # Set where this process carries runs out itself.
         self.carrier: Carrier | None = None
+        # Called when endpoints are to be sent something.
+        self.on_told: Callable[[], None] | None = None
         self._kick = asyncio.Event()
         self._awaited = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -111,6 +113,8 @@ class RunService:
             for future in self._waiting.pop(over, ()):
                 if not future.done():
                     future.set_result(None)
+        if changed.is_told and self.on_told is not None:
+            self.on_told()
         if changed.awaits:
             self._awaited.set()
             await self._look_at(changed.awaits)
