@@ -59,7 +59,9 @@ class Remote:
 
 
 class House:
-    def __init__(self, database: Database, clock: ManualClock, disk: EngineDisk, remote: Remote, seed: int) -> None:
+    def __init__(
+        self, database: Database, clock: ManualClock, disk: EngineDisk, remote: Remote, seed: int, is_alone: bool = True
+    ) -> None:
         self.database, self.clock, self.remote = database, clock, remote
         ids = SeededIds(seed)
         self.ledger = StoredLedger(database, clock)
@@ -78,6 +80,8 @@ class House:
             owner=OWNER,
             on_changed=self.service.changed,
         )
+        # As servers are: a file is one process's, a PostgreSQL database many's.
+        self.service.is_alone = database.dialect == "sqlite"
         self.reading = Reading(self.ledger)
         self.runs = RunDesk(
             database=database,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -36,7 +36,7 @@ from gesta.workflows.payments.test_provider import BuiltInProvider
 from gesta.workflows.runs.carrier import Carrier
 from gesta.workflows.runs.desk import RunDesk
 from gesta.workflows.runs.retention import Retention
-from gesta.workflows.runs.rows import Plans
+from gesta.workflows.runs.rows import DESK, Plans
 from gesta.workflows.runs.service import RunService
 from gesta.workflows.runtime import Engine
 from gesta.workflows.triggers.desk import TriggerDesk
@@ -55,14 +55,21 @@ class WorkflowStack(msgspec.Struct, frozen=True, kw_only=True):
     retention: Retention
     webhooks: WebhookDesk
     deliverer: Deliverer
+    leases: Sequence[Leases]
+
+    async def check(self) -> None:
+        """Raise what has ended this process's signs of life: others take its runs over, so it must stop."""
+        for lease in self.leases:
+            if lease.supervisor.failed.is_set():
+                raise RuntimeError("the signs of life have ended") from lease.supervisor.failure
 
     @property
     def pay_door(self) -> PayDoor:
         return self.payments
 
 
-def engine_settings(settings: Settings) -> EngineSettings:
-    """Where the engine keeps what it needs, and as whom this process works."""
+def engine_settings(settings: Settings, *, is_worker: bool = False) -> EngineSettings:
+    """Where the engine keeps what it needs, and as whom this process works. A worker has no trading desk."""
     own, database = settings.workflows, settings.database
     worker = worker_name(own.worker) if own.worker else EMBEDDED
     url = database.url if database.is_postgres else beside(database.sqlite_path)
@@ -71,7 +78,8 @@ def engine_settings(settings: Settings) -> EngineSettings:
     return EngineSettings(
         url=url,
         worker=worker,
-        carries=own.carries,
+        carries=own.carries or is_worker,
+        has_desk=not is_worker,
         concurrency=own.concurrency,
         synchronous="FULL" if own.survives_power_loss else "NORMAL",
     )
@@ -100,9 +108,11 @@ async def open_workflows(
     clock: Clock,
     ids: IdSource,
     trading: TradingStack | None,
+    is_worker: bool = False,
 ) -> AsyncIterator[WorkflowStack]:
-    """Go on with what was under way; at the end what runs is left to the next start."""
-    own, options, plans = settings.workflows, engine_settings(settings), Plans()
+    """Go on with what was under way; at the end what runs is left to the next start. A worker hands back what only the
+    server can perform, and leaves schedules to it."""
+    own, options, plans = settings.workflows, engine_settings(settings, is_worker=is_worker), Plans()
     leases: list[Leases] = []
     async with AsyncExitStack() as stack:
         engine = _engine(options, database, clock, leases)
@@ -141,17 +151,21 @@ async def open_workflows(
             performers=performers,
             owner=options.worker,
             on_changed=service.changed,
+            elsewhere=DESK if is_worker else (),
         )
+        service.may_take_over = not options.is_sqlite and options.takes_any
+        service.is_alone = options.is_sqlite
         definitions, triggers, ticker = _triggers(parts, runs)
         nodes = _node_settings(own)
         deliverer = await _deliverer(nodes, database, clock, ids, stack)
         service.on_told = deliverer.kick
         stack.push_async_callback(_end, service, leases)
         await service.start()
-        if own.worker and own.carries:
+        if is_worker or (own.worker and own.carries):
             await engine.begin()
         stack.push_async_callback(ticker.stop)
-        await ticker.start()
+        if not is_worker:
+            await ticker.start()
         jobs = JobDesk(database=database, access=access, clock=clock, ids=ids, runs=runs, owner=options.worker)
         stack.push_async_callback(jobs.stop)
         await jobs.start()
@@ -169,6 +183,7 @@ async def open_workflows(
                 on_due=deliverer.kick,
             ),
             deliverer=deliverer,
+            leases=leases,
         )
 
 
@@ -177,7 +192,7 @@ def _engine(options: EngineSettings, database: Database, clock: Clock, leases: l
 
     async def begun(engine: Engine) -> None:
         # One process keeps a SQLite file to itself: nobody could take over.
-        if not options.is_sqlite and options.carries:
+        if not options.is_sqlite and options.takes_any:
             lease = Leases(database, engine, clock, options.worker)
             leases.append(lease)
             await lease.start()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.graph.definition import Definition, Edge, Node
 
 
 class Plan:
-    """`order` has each scope's nodes so that every node comes after those that lead to it."""
+    """`order` has each scope's nodes so that every node comes after those that lead to it. `may_take_long`: a step of
+    a run may ask JSONata, which is given a second."""
 
-    __slots__ = ("definition", "incoming", "nodes", "order", "outgoing")
+    __slots__ = ("definition", "incoming", "may_take_long", "nodes", "order", "outgoing")
 
     def __init__(self, definition: Definition) -> None:
         """Raises InvalidInput, naming the nodes, for a graph that goes in a circle."""
@@ -23,6 +25,7 @@ class Plan:
         for edge in definition.edges:
             self.incoming[edge.target].append(edge)
             self.outgoing[edge.source].append(edge)
+        self.may_take_long = any(_asks_query(node.config) for node in definition.nodes)
         scopes: defaultdict[str, list[Node]] = defaultdict(list)
         for node in definition.nodes:
             scopes[node.scope].append(node)
@@ -71,3 +74,9 @@ class Plan:
         while scope and scope in self.nodes and depth <= len(self.nodes):
             depth, scope = depth + 1, self.nodes[scope].scope
         return depth
+
+
+def _asks_query(config: Any) -> bool:
+    if isinstance(config, dict):
+        return "jsonata" in config or any(_asks_query(value) for value in config.values())
+    return isinstance(config, list) and any(_asks_query(value) for value in config)

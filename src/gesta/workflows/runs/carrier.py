@@ -276,7 +276,7 @@ class _Segment:
                 await self._until(needs.next_us)
                 if self.stop.is_set() and self.carrier.clock.now_us() < needs.next_us:
                     return
-                self._step(Passed(at_us=needs.next_us))
+                await self._step(Passed(at_us=needs.next_us))
             else:
                 return
 
@@ -302,7 +302,7 @@ class _Segment:
         for path, each in sorted(given, key=lambda pair: pair[1].outcome != "done"):
             event = self._event(path, each)
             if event is not None:
-                self._step(event)
+                await self._step(event)
         self.is_handed_back = any(each.outcome == "elsewhere" for _, each in given)
         needs = todo(self.progress)
         if not self.progress.is_over and needs.performs and not self.is_handed_back:
@@ -335,9 +335,12 @@ class _Segment:
             return Passed(at_us=given.at_us)
         return StopAsked(at_us=given.at_us)
 
-    def _step(self, event: Event) -> None:
-        lines = self.progress.lines
-        self.progress = step(self.claimed.plan, self.progress, event)
+    async def _step(self, event: Event) -> None:
+        lines, plan = self.progress.lines, self.claimed.plan
+        if plan.may_take_long:
+            self.progress = await asyncio.to_thread(step, plan, self.progress, event)
+        else:
+            self.progress = step(plan, self.progress, event)
         if lines and self.progress.lines != lines:
             # What was logged and is not told yet.
             self.progress = msgspec.structs.replace(self.progress, lines=(*lines, *self.progress.lines))

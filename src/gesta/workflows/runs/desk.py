@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
@@ -82,7 +83,7 @@ class RunDesk:
         principal.require(Scope.RUN)
         if request.definition is not None:
             account = await self._account(principal, request.environment)
-            check(request.definition)
+            await asyncio.to_thread(check, request.definition)
             plan = Plan(request.definition)
             return await self._begin(principal.organization, account, None, 0, plan, request, principal)
         workflow = await self._workflow(principal, request.workflow)
@@ -172,7 +173,8 @@ class RunDesk:
         principal: Principal | None,
     ) -> Started:
         if plan.definition.input_schema is not None:
-            check_input(plan.definition.input_schema, request.input)
+            # A schema may take long, and others have not asked for it.
+            await asyncio.to_thread(check_input, plan.definition.input_schema, request.input)
         if len(encoder.encode(request.input)) > MOST_INPUT_BYTES:
             raise InvalidInput(f"The payload may have {MOST_INPUT_BYTES} bytes.", field="payload")
         number = 0 if workflow is None else workflow.number
@@ -184,7 +186,11 @@ class RunDesk:
         self._service.check()
         run_id = self._run_id(request)
         now_us = self._clock.now_us()
-        run, row = self._rows(organization, account, workflow, version, plan, request, run_id, now_us, principal)
+        asked = (organization, account, workflow, version, plan, request, run_id, now_us, principal)
+        run, row = await asyncio.to_thread(self._rows, *asked) if plan.may_take_long else self._rows(*asked)
+        if self._service.hands_over and run.state == RunState.DUE:
+            run = self._service.own(run)
+            row = msgspec.structs.replace(row, status=Status.RUNNING, started_at_us=now_us)
         key = None if request.key is None else journal.Key(number, request.key, content)
         also: Sequence[Op] = ()
         price = plan.definition.price
@@ -199,6 +205,8 @@ class RunDesk:
             return await self._repeated(organization, known.run_id, known.content, content)
         if result.outcome is not Outcome.RECORDED or result.id != run_id:
             raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
+        if run.state == RunState.RUNNING:
+            self._service.hand(run, plan)
         await self._service.changed(run.organization, changed)
         return await self._started(organization, run_id, is_new=True)
 

@@ -39,12 +39,14 @@ from gesta.workflows.graph.progress import (
     WaitKind,
     Woken,
 )
-from gesta.workflows.graph.steps import begin, step, todo
+from gesta.workflows.graph.steps import begin, node_of, step, todo
 from gesta.workflows.hooks.telling import Told, tell, told_of
 from gesta.workflows.hooks_face import HookEvent
 from gesta.workflows.payments import rows as payments
 from gesta.workflows.payments.standing import at_end, is_paid
 from gesta.workflows.runs.rows import (
+    AT_DESK,
+    DESK,
     SQL,
     Plans,
     RunRow,
@@ -70,10 +72,11 @@ _woken_decoder = msgspec.json.Decoder(Woken)
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
-    """What a transaction did: segments to submit, the feed position that it came to, runs that are over now, and ends
-    that a run waits for from now on: (organization, kind, key)."""
+    """What a transaction did: segments to submit, and those of them that need the trading desk, the feed position that
+    it came to, runs that are over now, and ends that a run waits for from now on: (organization, kind, key)."""
 
     due: tuple[SegmentId, ...] = ()
+    at_desk: tuple[SegmentId, ...] = ()
     seq: int = 0
     over: tuple[tuple[int, str], ...] = ()
     awaits: tuple[tuple[int, WaitKind, str], ...] = ()
@@ -84,6 +87,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
     def with_(self, other: Changed) -> Changed:
         return Changed(
             due=(*self.due, *other.due),
+            at_desk=(*self.at_desk, *other.at_desk),
             seq=max(self.seq, other.seq),
             over=(*self.over, *other.over),
             awaits=(*self.awaits, *other.awaits),
@@ -96,11 +100,10 @@ NOTHING = Changed(is_done=False)
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment that this process carries out: the run as it is, its plan, its execution."""
+    """A segment that this process carries out: the run as it is, and its plan."""
 
     run: RunRow
     plan: Plan
-    execution: Execution
 
 
 # -- birth
@@ -144,7 +147,8 @@ def born(
     if result.outcome is not Recorded.RECORDED or result.id != run.id:
         return result, NOTHING
     reach("workflows.born.ledger")
-    yield Fetch(SQL["run.add"], row_of(run))
+    owner = run.owner or _owner(run.state, plan, run.progress)
+    yield Fetch(SQL["run.add"], row_of(msgspec.structs.replace(run, owner=owner)))
     if key is not None:
         made = (run.organization, key.workflow, key.key, run.id, key.content, key.until_us)
         yield Fetch(SQL["key.put"], made)
@@ -153,10 +157,12 @@ def born(
         yield statement
     changed = Changed(seq=result.seq)
     if run.state != RunState.UNPAID:
-        changed = changed.with_((yield from _tell(run, plan, None, now_us)))
+        # One that is this process's own from the first has started with its birth.
+        started = (_started(now_us),) if run.state == RunState.RUNNING else ()
+        changed = changed.with_((yield from _tell(run, plan, None, now_us, first=started)))
         changed = changed.with_((yield from _write_waits(run)))
-        if run.state == RunState.DUE:
-            changed = changed.with_(Changed(due=(run.segment_id,)))
+        if run.state in (RunState.DUE, RunState.RUNNING):
+            changed = changed.with_(_submits(run.segment_id, owner))
     reach("workflows.born.rows")
     return result, changed
 
@@ -165,23 +171,23 @@ def born(
 
 
 def claim(segment: SegmentId, owner: str, plans: Plans, now_us: int) -> Program[Claimed | None]:
-    """Take a segment over; None if it is not to be carried out any more. Whoever had it before writes nothing now."""
+    """Take a segment over; None if it is not to be carried out any more. Whoever had it before writes nothing now, and
+    what it told of its waves is not told again."""
     run = yield from get(segment.organization, segment.run)
     if run is None or run.segment != segment.number or run.state not in (RunState.DUE, RunState.RUNNING):
         return None
     plan = yield from plans.of(run)
     execution = yield from _execution(run)
-    after = msgspec.structs.replace(
-        run, state=RunState.RUNNING, owner=owner, fence=run.fence + 1, wave=0, updated_at_us=now_us
-    )
+    after = msgspec.structs.replace(run, state=RunState.RUNNING, owner=owner, fence=run.fence + 1, updated_at_us=now_us)
     yield Fetch(SQL["run.put"], put_row_of(after))
+    reach("workflows.claim")
     if Status.RUNNING in TRANSITIONS[Kind.RUN][execution.status]:
         word = "run.started" if execution.started_at_us is None else "run.resumed"
         event = NewEvent(type=word, title=word.removeprefix("run.").capitalize(), at_us=now_us)
         change = Transition(event=event, status=Status.RUNNING)
         execution = yield from changing.transition(run.organization, run.id, None, change, now_us)
         yield from tell(run, execution, told_of([event]), now_us)
-    return Claimed(run=after, plan=plan, execution=execution)
+    return Claimed(run=after, plan=plan)
 
 
 def advance(claimed: Claimed, wave: int, before: Progress, after: Progress, now_us: int) -> Program[Changed]:
@@ -191,6 +197,7 @@ def advance(claimed: Claimed, wave: int, before: Progress, after: Progress, now_
         return NOTHING
     told = msgspec.structs.replace(run, progress=after)
     yield Fetch(SQL["run.wave"], (run.organization, run.id, wave))
+    reach("workflows.advance")
     return (yield from _tell(told, claimed.plan, before, now_us))
 
 
@@ -230,6 +237,7 @@ def woken(organization: int, run_id: str, event: Woken, plans: Plans, now_us: in
     if visit is not None and visit.status.is_over:
         return NOTHING
     yield Fetch(SQL["wake.add"], (organization, run_id, encoder.encode(event)))
+    reach("workflows.wake")
     return Changed()
 
 
@@ -256,6 +264,7 @@ def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by:
         yield Fetch(SQL["run.asked_to_stop"], (organization, run_id, now_us))
         change = Transition(event=asked, status=Status.STOPPING)
         execution = yield from changing.transition(organization, run_id, None, change, now_us)
+        reach("workflows.stop")
         return Changed(seq=execution.seq)
     if run.state == RunState.UNPAID:
         yield Fetch(payments.SQL["checkout.abandon"], (organization, run_id, now_us))
@@ -280,6 +289,7 @@ def paid(
     execution = yield from changing.transition(organization, run_id, None, queued, now_us)
     begun = msgspec.structs.replace(run, progress=progress)
     changed = yield from _put(begun, plan, None, progress, now_us)
+    reach("workflows.paid")
     return changed.with_(Changed(seq=execution.seq))
 
 
@@ -358,7 +368,7 @@ def _put(
         state=state,
         segment=segment,
         wake_at_us=wake_at_us,
-        owner="",
+        owner=_owner(state, plan, progress),
         wave=0,
         progress=progress,
         updated_at_us=now_us,
@@ -366,11 +376,26 @@ def _put(
     )
     yield Fetch(SQL["run.put"], put_row_of(after))
     yield Fetch(SQL["wait.clear"], (run.organization, run.id))
+    if state == RunState.OVER:
+        # What came for it before it was begun, and is not looked at any more.
+        yield Fetch(SQL["wake.clear"], (run.organization, run.id))
     changed = yield from _write_waits(after)
     changed = changed.with_((yield from _tell(after, plan, before, now_us, first=first)))
     if state == RunState.DUE:
-        changed = changed.with_(Changed(due=(after.segment_id,)))
+        changed = changed.with_(_submits(after.segment_id, after.owner))
+    reach("workflows.put")
     return changed
+
+
+def _owner(state: str, plan: Plan, progress: Progress) -> str:
+    """Of a run that nobody carries out: whether only a process with a trading desk can go on with it."""
+    if state != RunState.DUE:
+        return ""
+    return AT_DESK if any(node_of(plan, path).type in DESK for path in todo(progress).performs) else ""
+
+
+def _submits(segment: SegmentId, owner: str) -> Changed:
+    return Changed(at_desk=(segment,)) if owner == AT_DESK else Changed(due=(segment,))
 
 
 def _write_waits(run: RunRow) -> Program[Changed]:
@@ -402,8 +427,7 @@ def _tell(
         if status in TERMINAL:
             detail = msgspec.structs.replace(detail, payment_status=at_end(detail.payment_status, status))
         if execution.status is Status.QUEUED and status in TERMINAL and execution.started_at_us is None:
-            started = NewEvent(type="run.started", title="Started", at_us=now_us)
-            asked.insert(0, Transition(event=started, status=Status.RUNNING))
+            asked.insert(0, Transition(event=_started(now_us), status=Status.RUNNING))
         asked.append(Transition(event=_outcome_event(progress, status, now_us), status=status, detail=detail))
     elif asked:
         asked[-1] = msgspec.structs.replace(asked[-1], detail=detail)
@@ -416,6 +440,10 @@ def _tell(
     if run.state == RunState.OVER:
         changed = changed.with_(Changed(over=((run.organization, run.id),)))
     return changed
+
+
+def _started(now_us: int) -> NewEvent:
+    return NewEvent(type="run.started", title="Started", at_us=now_us)
 
 
 def _status(run: RunRow, status: Status) -> Status | None:

@@ -13,20 +13,23 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import msgspec
 import structlog
 
 from gesta.kernel.clock import Clock
+from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError, Unavailable
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Execution, Kind, RunDetail
 from gesta.ledger.store import StoredLedger
 from gesta.storage.program import Database, Fetch, Program, Row
+from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import WaitKind, Woken
 from gesta.workflows.runs import journal
 from gesta.workflows.runs.carrier import Carrier
 from gesta.workflows.runs.endings import ending_of
-from gesta.workflows.runs.journal import ENDED_KINDS, Changed
-from gesta.workflows.runs.rows import SQL, Plans, SegmentId
+from gesta.workflows.runs.journal import ENDED_KINDS, Changed, Claimed
+from gesta.workflows.runs.rows import AT_DESK, SQL, Plans, RunRow, RunState, SegmentId
 from gesta.workflows.runtime import Engine
 
 US = 1_000_000
@@ -52,8 +55,12 @@ class RunService:
         self._owner = owner
         # Set where this process carries runs out itself.
         self.carrier: Carrier | None = None
+        # Whether no other process carries out what this one takes.
+        self.is_alone = False
         # Called when endpoints are to be sent something.
         self.on_told: Callable[[], None] | None = None
+        # Whether other processes may have died over this database.
+        self.may_take_over = False
         self._kick = asyncio.Event()
         self._awaited = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -92,6 +99,20 @@ class RunService:
                 if not future.done():
                     future.set_exception(Unavailable("The server is stopping."))
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether a run that is born here is carried out here, and nowhere else: it need not be claimed then."""
+        return self.is_alone and self.carrier is not None
+
+    def own(self, run: RunRow) -> RunRow:
+        """A due run, to be born as this process's own."""
+        return msgspec.structs.replace(run, state=RunState.RUNNING, owner=self._owner, fence=1)
+
+    def hand(self, run: RunRow, plan: Plan) -> None:
+        """One that was: it is on disk now."""
+        if self.carrier is not None:
+            self.carrier.hand(Claimed(run=run, plan=plan))
+
     def check(self) -> None:
         """Raise Unavailable unless runs can be taken now."""
         if not self._is_started:
@@ -107,8 +128,11 @@ class RunService:
         """After a commit: submit, tell, look again."""
         if changed.seq:
             self.ledger.passed(organization, changed.seq)
+        reach("workflows.changed")
         if changed.due:
             await self._engine.submit(changed.due)
+        if changed.at_desk:
+            await self._engine.submit(changed.at_desk, needs_desk=True)
         for over in changed.over:
             for future in self._waiting.pop(over, ()):
                 if not future.done():
@@ -207,8 +231,13 @@ class RunService:
     async def _submit_due(self) -> None:
         """What was decided and, by a kill in between, not submitted."""
         rows = await self._read("run.due", (AT_ONCE,))
-        if rows:
-            await self._engine.submit([SegmentId(*row) for row in rows])
+        for needs_desk in (False, True):
+            due = [SegmentId(*row[:3]) for row in rows if (row[3] == AT_DESK) is needs_desk]
+            if due:
+                await self._engine.submit(due, needs_desk=needs_desk)
+        if self.may_take_over and not rows and await self._read("run.running_elsewhere", (self._owner,)):
+            # Should they be dead, it takes them over.
+            await self._engine.wake()
 
     async def _stop_forever(self) -> None:
         """Stops that another process took."""
@@ -223,10 +252,14 @@ class RunService:
     async def _follow_forever(self) -> None:
         """Ends that runs wait for, as the change feeds tell them: one follower for each organization that has any."""
         followed: dict[int, asyncio.Task[None]] = {}
+        known: set[tuple[int, WaitKind, str]] = set()
         try:
             while True:
                 self._awaited.clear()
                 awaited = await self._ends_awaited()
+                # Of one that another process parked, and died before it looked, the end may have passed in the feed.
+                await self._look_at([each for each in awaited if each not in known])
+                known = set(awaited)
                 for organization in {each[0] for each in awaited} - set(followed):
                     name = f"ends of organization {organization}"
                     follow = partial(self._follow, organization)
