@@ -1,23 +1,29 @@
-"""`gesta demo`: a server with simulated activity, its credentials, and one call per dialect."""
+"""`gesta demo`: a server where things happen, its credentials, and calls for each dialect."""
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from gesta.app import http_server
 from gesta.app.build import Core, Server, build
-from gesta.app.demo.activity import INTERVAL_S, Activity
-from gesta.app.demo.handout import handout, page
+from gesta.app.demo import customer
+from gesta.app.demo.customer import Customer
+from gesta.app.demo.handout import Runs, handout, page
 from gesta.app.demo.keeper import INTERVAL_S as KEEP_S
 from gesta.app.demo.keeper import Doors, Keeper
+from gesta.app.demo.service import open_service
+from gesta.app.demo.shop import EXPIRES_S
 from gesta.app.demo.stage import Stage, set_stage, write_private
 from gesta.app.demo.trader import INTERVAL_S as LOOK_S
 from gesta.app.demo.trader import Trader
 from gesta.app.settings import Settings
 from gesta.cli.common import out, run, settings_of
+from gesta.kernel.clock import SystemClock
 from gesta.kernel.errors import ServerError
 from gesta.kernel.json import encode_json
 from gesta.kernel.service import Supervisor
@@ -54,7 +60,7 @@ def demo(
         ),
     ] = None,
 ) -> None:
-    """Serve a ledger full of simulated activity that goes on, and print how to call it in each dialect."""
+    """Serve a ledger where trades, executors and workflow runs go on, and print how to call it in each dialect."""
     settings = settings_of(
         None,
         str(data / DATABASE_FILE),
@@ -68,28 +74,30 @@ def demo(
 async def _demo(settings: Settings, folder: Path, write_credentials: Path | None) -> None:
     listener = http_server.listen(settings.server)
     try:
-        async with build(settings) as server:
+        settings = _with_workflows(settings, listener)
+        async with open_service(SEED, SystemClock(), folder) as service, build(settings) as server:
             core = server.core
             stage = await set_stage(core.access, folder)
-            activity = Activity(SEED, stage.accounts, stage.narrator, core.reading, core.recording, core.clock)
-            await activity.begin()
             side = Supervisor()
-            side.every(INTERVAL_S, "simulated activity", activity.advance)
             trader = await _trader(server, stage)
             if trader is not None:
                 await trader.begin()
-                side.every(LOOK_S, "simulated strategy", trader.advance)
+                side.every(LOOK_S, "demo strategy", trader.advance)
             keeper = await _keeper(server, stage)
             if keeper is not None:
                 await keeper.begin()
                 side.every(KEEP_S, "demo executors", keeper.advance)
+            buyer, runs = await _customer(server, stage, http_server.address_of(listener), service), Runs()
+            if buyer is not None:
+                runs = await buyer.begin()
+                side.every(customer.INTERVAL_S, "demo workflows", buyer.advance)
             executor_id = await _some_executor(core, stage)
 
             def on_ready(address: str) -> None:
                 given = handout(address, stage.secrets, executor_id)
                 if write_credentials is not None:
                     write_private(write_credentials, encode_json(given) + b"\n")
-                out.print(page(given, str(folder)), markup=False)
+                out.print(page(given, runs, str(folder)), markup=False)
 
             await side.start()
             try:
@@ -99,10 +107,36 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
             finally:
                 await side.stop()
             if side.failure is not None:
-                raise ServerError("The simulated activity died; the log says why.") from side.failure
+                raise ServerError("What the demo does died; the log says why.") from side.failure
     finally:
         listener.close()
     out.print("Stopped.")
+
+
+def _with_workflows(settings: Settings, listener: socket.socket) -> Settings:
+    """Runs may call this machine, and are paid at the built-in provider: in the demo only."""
+    own = settings.workflows
+    payments = msgspec.structs.replace(
+        own.payments,
+        test=True,
+        provider="test",
+        public_url=own.payments.public_url or http_server.address_of(listener),
+        expires_s=EXPIRES_S,
+    )
+    own = msgspec.structs.replace(own, allow_networks="127.0.0.0/8", payments=payments)
+    return msgspec.structs.replace(settings, workflows=own)
+
+
+async def _customer(server: Server, stage: Stage, address: str, service: str) -> Customer | None:
+    """Who has workflows run, unless they are switched off."""
+    core, services = server.core, server.services
+    account = await core.access.account_by_id(stage.organization.id, stage.accounts.linked)
+    if account is None or services.workflows is None:
+        return None
+    doors = customer.Doors(
+        workflows=services.workflows, reading=services.reading, clock=services.clock, address=address, service=service
+    )
+    return Customer(SEED, account, stage.actor, doors, buys=services.executors is not None)
 
 
 async def _trader(server: Server, stage: Stage) -> Trader | None:
@@ -111,7 +145,7 @@ async def _trader(server: Server, stage: Stage) -> Trader | None:
     account = await core.access.account_by_id(stage.organization.id, stage.accounts.trading)
     if account is None or services.trading is None or services.market is None:
         return None
-    return Trader(SEED, account, stage.narrator, services.trading, services.market, core.clock)
+    return Trader(SEED, account, stage.actor, services.trading, services.market, core.clock)
 
 
 async def _keeper(server: Server, stage: Stage) -> Keeper | None:
@@ -127,15 +161,15 @@ async def _keeper(server: Server, stage: Stage) -> Keeper | None:
         reading=services.reading,
         clock=services.clock,
     )
-    return Keeper(SEED, account, stage.narrator, doors)
+    return Keeper(SEED, account, stage.actor, doors)
 
 
 async def _some_executor(core: Core, stage: Stage) -> str | None:
     """The newest executor, one that runs if there is one. None where there never was one: nothing trades."""
     kinds = frozenset({Kind.EXECUTOR})
     for statuses in (frozenset({Status.RUNNING}), frozenset[Status]()):
-        query = core.reading.filter(stage.narrator, kinds=kinds, statuses=statuses, account=stage.accounts.executors)
-        found = await core.reading.page(stage.narrator, query, offset=0, limit=1, total=False)
+        query = core.reading.filter(stage.actor, kinds=kinds, statuses=statuses, account=stage.accounts.executors)
+        found = await core.reading.page(stage.actor, query, offset=0, limit=1, total=False)
         if found.rows:
             return found.rows[0].id
     return None

@@ -9,6 +9,7 @@ from functools import lru_cache
 from gesta.kernel.errors import InvalidInput
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND_US = 1_000_000
 DAY_US = 86_400_000_000
 MIN_US = -62_135_596_800_000_000
 MAX_US = 253_402_300_799_999_999

@@ -12,7 +12,7 @@ import pytest
 
 from gesta.access.model import CredentialType, Environment, Scope
 from gesta.access.service import AccessService
-from gesta.app.demo.handout import Handout, calls, handout, page
+from gesta.app.demo.handout import Handout, Runs, calls, handout, page, streams
 from gesta.app.demo.stage import SECRETS_FILE, Secrets, set_stage, write_private
 from gesta.kernel.errors import Unauthenticated
 from gesta.kernel.json import decode_json, encode_json
@@ -121,13 +121,24 @@ def test_the_credentials_file_has_exactly_the_published_shape() -> None:
     assert msgspec.convert(given, Handout) == handout("http://127.0.0.1:1", SECRETS, "executor")
 
 
-def test_the_page_has_one_call_per_dialect_that_a_shell_reads_back() -> None:
+RUNS = Runs(order_id="order", paid_id="paid", client_token="token", checkout_url="http://127.0.0.1:1/pay/test/checkout")
+
+
+def test_the_page_has_calls_of_each_dialect_that_a_shell_reads_back() -> None:
     given = handout("http://127.0.0.1:1", SECRETS, "executor")
-    lines = page(given, "folder").splitlines()
+    lines = page(given, RUNS, "folder").splitlines()
     printed = [shlex.split(line) for line in lines if line.startswith("curl ")]
-    assert printed[: len(calls(given))] == list(calls(given).values())
-    assert len(calls(given)) == 5
+    assert printed == [*calls(given, RUNS).values(), *streams(given, RUNS).values()]
+    assert {title.partition(":")[0] for title in calls(given, RUNS)} == {
+        "CrossTrade",
+        "Hummingbot",
+        "B3OS",
+        "Refold",
+        "Gesta",
+    }
     assert all(call[-1].startswith("http://127.0.0.1:1/") for call in printed)
+    assert all(call.count("-d") == call.count("Content-Type: application/json") for call in printed)
+    assert "http://127.0.0.1:1/pay/test/checkout" in lines
     for secret in (SECRETS.crosstrade_token, SECRETS.b3os_token, SECRETS.refold_api_key, SECRETS.native_token):
         assert any(secret in line for line in lines)
 
@@ -135,5 +146,13 @@ def test_the_page_has_one_call_per_dialect_that_a_shell_reads_back() -> None:
 def test_without_an_executor_the_page_sums_up_and_the_file_says_so() -> None:
     given = handout("http://127.0.0.1:1", SECRETS, None)
     assert given.hummingbot.executor_id is None
-    (call,) = [call for title, call in calls(given).items() if title.startswith("Hummingbot")]
+    (call,) = [call for title, call in calls(given, Runs()).items() if title.startswith("Hummingbot")]
     assert call[-1] == "http://127.0.0.1:1/executors/summary"
+
+
+def test_without_runs_the_page_names_none() -> None:
+    given = handout("http://127.0.0.1:1", SECRETS, None)
+    assert len(calls(given, Runs())) == 5
+    assert len(streams(given, Runs())) == 1
+    assert "None" not in page(given, Runs(), "folder")
+    assert "/pay/" not in page(given, Runs(), "folder")

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from gesta.app.demo.noise import base58_token, choice
-from gesta.app.demo.story import SECOND_US
+from gesta.kernel.times import SECOND_US
 
 T = TypeVar("T")
 

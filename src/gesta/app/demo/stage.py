@@ -10,7 +10,6 @@ import msgspec
 
 from gesta.access.face import Access
 from gesta.access.model import AccountType, CredentialType, Environment, Organization, Principal, Scope
-from gesta.app.demo.story import Accounts
 from gesta.kernel.errors import InvalidInput, Unauthenticated
 from gesta.kernel.json import decode_json, encode_json
 
@@ -25,6 +24,14 @@ SECRETS_FILE = "demo-credentials.json"
 _LABEL = "gesta demo"
 
 
+class Accounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The ids of the accounts that the activity happens in."""
+
+    trading: int
+    executors: int
+    linked: int
+
+
 class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What is kept in the data folder, readable by its owner only. The ledger itself holds hashes."""
 
@@ -37,11 +44,11 @@ class Secrets(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
-    """`narrator` is who the simulated activity is recorded by; it has no credential that could be presented."""
+    """`actor` is who does what the demo does; it has no credential that could be presented."""
 
     organization: Organization
     accounts: Accounts
-    narrator: Principal
+    actor: Principal
     secrets: Secrets
 
 
@@ -56,14 +63,14 @@ async def set_stage(access: Access, folder: Path) -> Stage:
     if secrets is None or not await _known(access, organization, secrets):
         secrets = await _renew(access, organization)
         write_private(path, encode_json(secrets) + b"\n")
-    narrator = Principal(
+    actor = Principal(
         organization=organization,
         identity_id=0,
-        identity_name="simulation",
+        identity_name="demo",
         credential_id=0,
         scopes=frozenset({Scope.TRADE, Scope.RUN}),
     )
-    return Stage(organization=organization, accounts=accounts, narrator=narrator, secrets=secrets)
+    return Stage(organization=organization, accounts=accounts, actor=actor, secrets=secrets)
 
 
 async def _accounts(access: Access, organization: Organization) -> Accounts:
