@@ -459,6 +459,70 @@ RULES: dict[Key, Rule] = {
     ("native", "POST", "/ledger/executors/{id:path}/stop"): posts(
         "/ledger/executors/{id}/stop", "{}", '{"keep_position": true}', "[["
     ),
+    # Of workflows and jobs the house has none, so that nobody's calls find any; tests/wire/native has those of others.
+    ("native", "GET", "/ledger/workflows"): rule(
+        "/ledger/workflows", "/ledger/workflows?search={marker}", means="shared"
+    ),
+    ("native", "POST", "/ledger/workflows"): Rule(calls=lambda house: [], means="own workflow"),
+    ("native", "POST", "/ledger/workflows/validate"): posts(
+        "/ledger/workflows/validate", '{"definition": {"nodes": []}}', means="shared"
+    ),
+    **{
+        ("native", method, path): rule(path.format(id="{workflow}", version=1), means="quiet")
+        for method, path in (
+            *((method, "/ledger/workflows/{id}") for method in ("GET", "DELETE")),
+            *(("GET", f"/ledger/workflows/{{id}}/{word}") for word in ("versions", "diff", "versions/{version}")),
+            *(("POST", f"/ledger/workflows/{{id}}/{verb}") for verb in ("unpublish", "hook-secret")),
+        )
+    },
+    **{
+        ("native", method, path): posts(path.format(id="{workflow}"), body, "[[", means="quiet")
+        for method, path, body in (
+            ("PUT", "/ledger/workflows/{id}", '{"definition": {"nodes": []}}'),
+            ("POST", "/ledger/workflows/{id}/publish", "{}"),
+            ("POST", "/ledger/workflows/{id}/status", '{"status": "paused"}'),
+        )
+    },
+    ("native", "POST", "/ledger/runs"): posts("/ledger/runs", '{"workflow": "%(workflow)s"}', means="quiet"),
+    ("native", "POST", "/ledger/runs/bulk"): posts(
+        "/ledger/runs/bulk", '{"action": "stop", "filter": {"ids": ["%(id)s"]}}'
+    ),
+    ("native", "GET", "/ledger/runs/{id:path}"): rule(
+        "/ledger/runs/{id}", "/ledger/runs/{id}?account={account}", kinds=[Kind.RUN]
+    ),
+    **{
+        ("native", "GET", f"/ledger/runs/{{id:path}}/{word}"): rule(f"/ledger/runs/{{id}}/{word}{query}", means="quiet")
+        for word, query in (("batches", "?node=node-{marker}"), ("checkout", ""))
+    },
+    **{
+        ("native", "POST", f"/ledger/runs/{{id:path}}/{verb}"): rule(f"/ledger/runs/{{id}}/{verb}")
+        for verb in ("stop", "retry")
+    },
+    **{
+        ("native", "POST", f"/ledger/runs/{{id:path}}/{verb}"): posts(f"/ledger/runs/{{id}}/{verb}", body, "[[")
+        for verb, body in (("rerun", "{}"), ("resume", '{"node": "node-%(marker)s"}'), ("refund", "{}"))
+    },
+    ("native", "GET", "/ledger/jobs"): rule("/ledger/jobs", means="shared"),
+    ("native", "GET", "/ledger/jobs/{id}"): rule("/ledger/jobs/{id}", means="quiet"),
+    ("native", "POST", "/ledger/jobs/{id}/cancel"): rule("/ledger/jobs/{id}/cancel", means="quiet"),
+    ("native", "GET", "/ledger/schedules"): rule(
+        "/ledger/schedules", "/ledger/schedules?workflow={workflow}", means="shared"
+    ),
+    ("native", "POST", "/ledger/schedules"): posts(
+        "/ledger/schedules", '{"workflow": "%(workflow)s", "cron": "0 9 * * 1"}', means="quiet"
+    ),
+    **{
+        ("native", method, "/ledger/schedules/{id}"): rule("/ledger/schedules/{id}", means="quiet")
+        for method in ("GET", "DELETE")
+    },
+    ("native", "PUT", "/ledger/schedules/{id}"): posts(
+        "/ledger/schedules/{id}", '{"cron": "0 9 * * 1"}', "[[", means="quiet"
+    ),
+    **{
+        ("native", "POST", f"/ledger/schedules/{{id}}/{verb}"): rule(f"/ledger/schedules/{{id}}/{verb}", means="quiet")
+        for verb in ("pause", "resume")
+    },
+    ("native", "POST", "/ledger/events"): posts("/ledger/events", '{"event": "%(marker)s"}', means="shared"),
     # The market is the server's own and everybody's: there is nothing of an organization in it.
     ("native", "GET", "/ledger/market"): rule("/ledger/market", means="market"),
     ("native", "GET", "/ledger/market/{instrument:path}"): rule("/ledger/market/ES", means="market"),

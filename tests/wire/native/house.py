@@ -34,7 +34,9 @@ from gesta.ledger.records import (
 )
 from gesta.testing.fake_access import FakeAccess, principal
 from gesta.testing.fakes import ManualClock, SeededIds
+from gesta.testing.memory_jobs import MemoryJobs
 from gesta.testing.memory_ledger import MemoryLedger
+from gesta.testing.memory_workflows import MemoryWorkflows
 from gesta.trading.catalog import Catalog
 
 MINE = "gst_mine"
@@ -161,6 +163,8 @@ class House:
         self.access = Directory()
         self.ledger = MemoryLedger(self.clock)
         self.executors = FakeExecutors(self.ledger, self.access, self.clock)
+        self.workflows = MemoryWorkflows(self.ledger, self.access, self.clock, SeededIds(7))
+        self.jobs = MemoryJobs(self.workflows.runs, self.clock, SeededIds(8))
         self.services = Services(
             reading=Reading(self.ledger),
             recording=Recording(self.ledger),
@@ -171,6 +175,7 @@ class House:
             vendor_codecs={"toy": toy_codec},
             market=MarketDesk(Catalog(), self.clock),
             executors=self.executors,  # type: ignore[arg-type]
+            workflows=msgspec.structs.replace(self.workflows.face, jobs=self.jobs),
         )
         self.access.bearers[MINE] = principal(1, credential_id=1)
         self.access.bearers[RIVAL] = principal(2, credential_id=2)

@@ -72,6 +72,7 @@ class Problem(msgspec.Struct, kw_only=True, omit_defaults=True):
     duplicates: int | None = None
     conflicts: int | None = None
     invalid: int | None = None
+    problems: list[dict[str, Any]] | None = None
 
 
 _MEMBERS = (
@@ -85,6 +86,7 @@ _MEMBERS = (
     "duplicates",
     "conflicts",
     "invalid",
+    "problems",
 )
 _encoder = msgspec.json.Encoder(decimal_format="string")
 

@@ -10,7 +10,9 @@ from gesta import __version__
 from gesta.apis.native import params
 from gesta.apis.native.export import MEDIA_TYPES
 from gesta.apis.native.openapi_parts import body_of, ok, parameters_of, problems
-from gesta.apis.native.schemas import Schema, posted_schemas, printed_schemas, ref
+from gesta.apis.native.openapi_workflows import run_paths, workflow_paths
+from gesta.apis.native.schema_parts import Schema, ref
+from gesta.apis.native.schemas import posted_schemas, printed_schemas
 from gesta.kernel.json import decode_json, encode_json
 
 EXAMPLE_FILL: Schema = {
@@ -181,6 +183,8 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
             }
         },
         **_executor_paths(path_id),
+        **workflow_paths(),
+        **run_paths(path_id),
         **_trading_paths(path_id),
         **_market_paths(),
         **_other_paths(),

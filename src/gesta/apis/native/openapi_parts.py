@@ -7,7 +7,7 @@ from typing import Any
 
 from gesta.apis.native import params
 from gesta.apis.native.errors import PROBLEM_JSON, PROBLEMS
-from gesta.apis.native.schemas import Schema, ref
+from gesta.apis.native.schema_parts import Schema, ref
 
 
 def parameters_of(table: Mapping[str, params.Param]) -> list[Schema]:

@@ -27,15 +27,19 @@ from gesta.apis.native.codec import (
     view_event,
     view_execution,
 )
+from gesta.apis.native.definitions import WorkflowRoutes
 from gesta.apis.native.errors import allowed_after, render
 from gesta.apis.native.executors import ExecutorRoutes
 from gesta.apis.native.hub import Hub
 from gesta.apis.native.ingest import post_executions
+from gesta.apis.native.jobs import JobRoutes
 from gesta.apis.native.market import MarketRoutes
 from gesta.apis.native.models import EventModel, TransitionModel
 from gesta.apis.native.openapi import document
 from gesta.apis.native.params import parse_query
 from gesta.apis.native.reads import Reads
+from gesta.apis.native.runs import RunRoutes
+from gesta.apis.native.schedules import TriggerRoutes
 from gesta.apis.native.stream import BUCKET, stream_events, stream_websocket
 from gesta.apis.native.trading import TradingRoutes
 from gesta.kernel.errors import Conflict, InvalidInput
@@ -45,6 +49,7 @@ from gesta.ledger.records import Execution, NewEvent
 
 MAX_NOTES = 1000
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Route = tuple[str, Handler, list[str]]
 
 
 class Native:
@@ -57,6 +62,10 @@ class Native:
         self.trading = TradingRoutes(services, self._directory, self._reads, self._enter, self._view)
         self.executors = ExecutorRoutes(services, self._directory, self._reads, self._enter)
         self.market = MarketRoutes(services, self._enter)
+        self.workflows = WorkflowRoutes(services, self._directory, self._enter)
+        self.runs = RunRoutes(services, self._directory, self._reads, self._enter)
+        self.jobs = JobRoutes(services, self._reads, self._enter)
+        self.triggers = TriggerRoutes(services, self._directory, self._enter)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
             "dialect": params.word_param(
@@ -185,12 +194,47 @@ def _json(value: Any, status: int = 200) -> Response:
     return Response(encoder.encode(value), status_code=status, media_type=JSON)
 
 
+def workflow_routes(native: Native) -> list[Route]:
+    """Workflows, runs, jobs, schedules and events. A workflow's alias has no `/`; a run's id from elsewhere may."""
+    workflows, runs, jobs, triggers = native.workflows, native.runs, native.jobs, native.triggers
+    return [
+        ("/ledger/workflows", workflows.workflows, ["GET", "POST"]),
+        ("/ledger/workflows/validate", workflows.validate, ["POST"]),
+        ("/ledger/workflows/{id}/versions", workflows.versions, ["GET"]),
+        ("/ledger/workflows/{id}/versions/{version}", workflows.version, ["GET"]),
+        ("/ledger/workflows/{id}/diff", workflows.diff, ["GET"]),
+        ("/ledger/workflows/{id}/publish", workflows.publish, ["POST"]),
+        ("/ledger/workflows/{id}/unpublish", workflows.unpublish, ["POST"]),
+        ("/ledger/workflows/{id}/status", workflows.status, ["POST"]),
+        ("/ledger/workflows/{id}/hook-secret", workflows.hook_secret, ["POST"]),
+        ("/ledger/workflows/{id}", workflows.workflow, ["GET", "PUT", "DELETE"]),
+        ("/ledger/runs", runs.start, ["POST"]),
+        ("/ledger/runs/bulk", jobs.bulk, ["POST"]),
+        ("/ledger/runs/{id:path}/batches", runs.batches, ["GET"]),
+        ("/ledger/runs/{id:path}/stop", runs.stop, ["POST"]),
+        ("/ledger/runs/{id:path}/retry", runs.retry, ["POST"]),
+        ("/ledger/runs/{id:path}/rerun", runs.rerun, ["POST"]),
+        ("/ledger/runs/{id:path}/resume", runs.resume, ["POST"]),
+        ("/ledger/runs/{id:path}/checkout", runs.checkout, ["GET"]),
+        ("/ledger/runs/{id:path}/refund", runs.refund, ["POST"]),
+        ("/ledger/runs/{id:path}", runs.run, ["GET"]),
+        ("/ledger/jobs", jobs.jobs, ["GET"]),
+        ("/ledger/jobs/{id}/cancel", jobs.cancel, ["POST"]),
+        ("/ledger/jobs/{id}", jobs.job, ["GET"]),
+        ("/ledger/schedules", triggers.schedules, ["GET", "POST"]),
+        ("/ledger/schedules/{id}/pause", triggers.pause, ["POST"]),
+        ("/ledger/schedules/{id}/resume", triggers.resume, ["POST"]),
+        ("/ledger/schedules/{id}", triggers.schedule, ["GET", "PUT", "DELETE"]),
+        ("/ledger/events", triggers.event, ["POST"]),
+    ]
+
+
 def build(services: Services) -> FastAPI:
     """The sub-application. `app.state.close()` ends its streams: await it before the server stops."""
     app = FastAPI(title="Gesta ledger", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     native = Native(services)
     app.router.route_class = HotRoute
-    routes: list[tuple[str, Handler, list[str]]] = [
+    routes: list[Route] = [
         ("/ledger/executions", native.executions, ["GET", "POST"]),
         # Some vendors' ids hold a `/`, which arrives decoded.
         ("/ledger/executions/{id:path}/events", native.events, ["GET", "POST"]),
@@ -201,6 +245,7 @@ def build(services: Services) -> FastAPI:
         ("/ledger/executors", native.executors.create, ["POST"]),
         ("/ledger/executors/{id:path}/stop", native.executors.stop, ["POST"]),
         ("/ledger/executors/{id:path}", native.executors.executor, ["GET"]),
+        *workflow_routes(native),
         ("/ledger/accounts/{name:path}/funds", native.trading.funds, ["GET", "PATCH"]),
         ("/ledger/market", native.market.markets, ["GET"]),
         ("/ledger/market/data", native.market.push, ["POST"]),

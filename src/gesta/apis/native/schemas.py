@@ -22,32 +22,12 @@ from gesta.apis.native.models import (
     StopExecutorModel,
     TransitionModel,
 )
+from gesta.apis.native.schema_parts import MAYBE_MOMENT, MAYBE_TEXT, MOMENT, Schema, enum_of, object_of, ref
+from gesta.apis.native.workflow_models import POSTED
+from gesta.apis.native.workflow_schemas import workflow_schemas
 from gesta.ledger.records import Kind, Mode, Severity, Source, Status
 
-Schema = dict[str, Any]
-
 DECIMAL_PATTERN = r"^-?(0|[1-9][0-9]{0,23})(\.[0-9]{1,12})?$"
-
-_MOMENT: Schema = {"type": "string", "format": "date-time", "examples": ["2026-03-10T14:30:00.123456Z"]}
-_MAYBE_MOMENT: Schema = {"type": ["string", "null"], "format": "date-time"}
-_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _object(description: str, **properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "description": description,
-        "properties": properties,
-        "required": list(properties),
-    }
-
-
-def _enum(values: type) -> Schema:
-    return {"type": "string", "enum": [member.value for member in values]}  # type: ignore[attr-defined]
 
 
 def posted_schemas() -> dict[str, Schema]:
@@ -64,6 +44,7 @@ def posted_schemas() -> dict[str, Schema]:
             StopExecutorModel,
             MarketQuoteModel,
             MarketTradeModel,
+            *POSTED,
         ],
         ref_template="#/components/schemas/{name}",
     )
@@ -121,26 +102,26 @@ def _printed_field(field: Any) -> Any:
 
 def printed_schemas(posted: Mapping[str, Schema]) -> dict[str, Schema]:
     details = {name: _printed_detail(f"{name}Model", posted) for name in ("Fill", "Executor", "Run")}
-    execution = _object(
+    execution = object_of(
         "One execution. `seq` is the feed position of its newest event; `version` starts at 1.",
         id={"type": "string"},
         account={"type": "string"},
-        account_type=_enum(AccountType),
-        environment=_enum(Environment),
-        kind=_enum(Kind),
+        account_type=enum_of(AccountType),
+        environment=enum_of(Environment),
+        kind=enum_of(Kind),
         name={"type": "string"},
-        status=_enum(Status),
-        source=_enum(Source),
-        mode=_enum(Mode),
+        status=enum_of(Status),
+        source=enum_of(Source),
+        mode=enum_of(Mode),
         origin={"type": "string"},
         external_id={"type": "string"},
-        parent_id=_MAYBE_TEXT,
+        parent_id=MAYBE_TEXT,
         correlation={"type": "object", "additionalProperties": {"type": "string"}},
-        created_at=_MOMENT,
-        started_at=_MAYBE_MOMENT,
-        finished_at=_MAYBE_MOMENT,
-        updated_at=_MOMENT,
-        recorded_at=_MOMENT,
+        created_at=MOMENT,
+        started_at=MAYBE_MOMENT,
+        finished_at=MAYBE_MOMENT,
+        updated_at=MOMENT,
+        recorded_at=MOMENT,
         version={"type": "integer", "minimum": 1},
         seq={"type": "integer", "minimum": 1},
         detail={
@@ -152,21 +133,21 @@ def printed_schemas(posted: Mapping[str, Schema]) -> dict[str, Schema]:
         },
     )
     execution["properties"]["wire"] = ref("WireModel")
-    event = _object(
+    event = object_of(
         "One entry of a timeline. `from_status` and `to_status` are set by a birth or a transition.",
         seq={"type": "integer", "minimum": 1},
         execution_id={"type": "string"},
-        at=_MOMENT,
-        recorded_at=_MOMENT,
+        at=MOMENT,
+        recorded_at=MOMENT,
         type={"type": "string"},
-        level=_enum(Severity),
-        from_status={"anyOf": [_enum(Status), {"type": "null"}]},
-        to_status={"anyOf": [_enum(Status), {"type": "null"}]},
+        level=enum_of(Severity),
+        from_status={"anyOf": [enum_of(Status), {"type": "null"}]},
+        to_status={"anyOf": [enum_of(Status), {"type": "null"}]},
         title={"type": "string"},
         message={"type": "string"},
         data={"type": "object"},
     )
-    return {**details, "Execution": execution, "Event": event, **_answers()}
+    return {**details, "Execution": execution, "Event": event, **_answers(), **workflow_schemas()}
 
 
 def _answers() -> dict[str, Schema]:
@@ -190,14 +171,14 @@ def _answers() -> dict[str, Schema]:
     }
     counts = dict.fromkeys(("recorded", "duplicates", "conflicts", "invalid"), count)
     amount: Schema = {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$"}
-    row = _object(
+    row = object_of(
         "Counts and exact sums of one group and currency. Fields that were not grouped by are null.",
         day={"type": ["string", "null"], "format": "date"},
-        account=_MAYBE_TEXT,
-        account_type={"anyOf": [_enum(AccountType), {"type": "null"}]},
-        environment={"anyOf": [_enum(Environment), {"type": "null"}]},
-        kind={"anyOf": [_enum(Kind), {"type": "null"}]},
-        status={"anyOf": [_enum(Status), {"type": "null"}]},
+        account=MAYBE_TEXT,
+        account_type={"anyOf": [enum_of(AccountType), {"type": "null"}]},
+        environment={"anyOf": [enum_of(Environment), {"type": "null"}]},
+        kind={"anyOf": [enum_of(Kind), {"type": "null"}]},
+        status={"anyOf": [enum_of(Status), {"type": "null"}]},
         currency={"type": "string"},
         count=count,
         quantity=amount,
@@ -207,40 +188,40 @@ def _answers() -> dict[str, Schema]:
     )
     return {
         "RowResult": result,
-        "IngestResult": _object(
+        "IngestResult": object_of(
             "Counts and one result per row.", **counts, results={"type": "array", "items": ref("RowResult")}
         ),
-        "ExecutionPage": _object(
+        "ExecutionPage": object_of(
             "One page. `next_cursor` is null at the end, and when `offset` was used.",
             items={"type": "array", "items": ref("Execution")},
             total={"type": ["integer", "null"], "minimum": 0},
-            next_cursor=_MAYBE_TEXT,
+            next_cursor=MAYBE_TEXT,
             has_more={"type": "boolean"},
         ),
-        "EventPage": _object(
+        "EventPage": object_of(
             "One page of a timeline, oldest first.",
             items={"type": "array", "items": ref("Event")},
             has_more={"type": "boolean"},
             next_after_seq={"type": ["integer", "null"]},
         ),
-        "EventList": _object("The events as recorded.", items={"type": "array", "items": ref("Event")}),
+        "EventList": object_of("The events as recorded.", items={"type": "array", "items": ref("Event")}),
         "SummaryRow": row,
         "Funds": _funds(amount),
         "Market": _market(amount),
-        "MarketList": _object("By name.", items={"type": "array", "items": ref("Market")}),
-        "PushResult": _object(
+        "MarketList": object_of("By name.", items={"type": "array", "items": ref("Market")}),
+        "PushResult": object_of(
             "How many rows were taken, and what was wrong with the first hundred of the others.",
             **dict.fromkeys(("taken", "conflicts", "invalid"), count),
             results={"type": "array", "items": ref("RowResult")},
         ),
-        "Summary": _object("The groups.", items={"type": "array", "items": ref("SummaryRow")}),
+        "Summary": object_of("The groups.", items={"type": "array", "items": ref("SummaryRow")}),
         "Problem": _problem(counts),
     }
 
 
 def _funds(amount: Schema) -> Schema:
     maybe: Schema = {"anyOf": [amount, {"type": "null"}]}
-    position = _object(
+    position = object_of(
         "`quantity` is unsigned; `market_price` and `unrealized` are null without market data.",
         instrument={"type": "string"},
         market_position={"type": "string", "enum": ["long", "short", "flat"]},
@@ -253,11 +234,11 @@ def _funds(amount: Schema) -> Schema:
     )
     money = ("cash", "starting_cash", "session_cash", "net_liquidation", "buying_power", "initial_margin")
     results = ("realized", "session_realized", "unrealized", "commission", "session_commission")
-    return _object(
+    return object_of(
         "An account's money in `currency`. `realized` is before commissions; `session_…` counts from the start of the "
         "trading day.",
         account={"type": "string"},
-        environment=_enum(Environment),
+        environment=enum_of(Environment),
         venue={"type": "string"},
         currency={"type": "string"},
         **dict.fromkeys((*money, *results), amount),
@@ -270,7 +251,7 @@ def _market(amount: Schema) -> Schema:
     maybe: Schema = {"anyOf": [amount, {"type": "null"}]}
     flag: Schema = {"type": "boolean"}
     prices = ("bid", "ask", "bid_size", "ask_size", "last", "last_size", "open", "high", "low", "previous_close")
-    market = _object(
+    market = object_of(
         "One instrument's market. `open` to `volume` are of the session; `source` is the feed; `is_stale` says that it "
         "has ended, is silent, or that the newest quote is crossed.",
         instrument={"type": "string"},
@@ -278,21 +259,21 @@ def _market(amount: Schema) -> Schema:
         currency={"type": "string"},
         **dict.fromkeys(prices, maybe),
         last_aggressor={"enum": ["buy", "sell", None]},
-        time=_MAYBE_MOMENT,
-        received_at=_MAYBE_MOMENT,
+        time=MAYBE_MOMENT,
+        received_at=MAYBE_MOMENT,
         volume=amount,
         source={"type": "string"},
         **dict.fromkeys(("is_simulated", "is_open", "is_stale", "is_crossed"), flag),
         gaps={"type": "integer", "minimum": 0},
     )
-    # A name that `_object` takes for itself.
+    # A name that `object_of` takes for itself.
     market["properties"]["description"] = {"type": "string"}
     market["required"].append("description")
     return market
 
 
 def _problem(counts: Mapping[str, Schema]) -> Schema:
-    schema = _object(
+    schema = object_of(
         "RFC 9457 problem details. `type` is `/problems/` and one of the codes of the dialect's page.",
         type={"type": "string", "enum": [f"/problems/{code}" for code in PROBLEMS]},
         title={"type": "string"},
@@ -305,11 +286,12 @@ def _problem(counts: Mapping[str, Schema]) -> Schema:
         "field": {"type": "string"},
         "where": {"type": "string", "enum": ["query", "path", "header", "body"]},
         "what": {"type": "string"},
-        "current": _enum(Status),
-        "wanted": _enum(Status),
-        "allowed": {"type": "array", "items": _enum(Status)},
+        "current": enum_of(Status),
+        "wanted": enum_of(Status),
+        "allowed": {"type": "array", "items": enum_of(Status)},
         "retry_after_s": {"type": "number"},
         "results": {"type": "array", "items": ref("RowResult")},
+        "problems": {"type": "array", "items": ref("DefinitionProblem")},
         "taken": counts["recorded"],
         **counts,
     }
