@@ -223,6 +223,8 @@ Resolve = Callable[[str], Instrument]
 async def check(house: House, groups: Mapping[str, Sequence[int]] | None = None) -> None:
     """The invariants. `groups`: the quantities that each OCO group was placed with."""
     starting = to_units(Decimal(house.settings.trading.starting_cash))
+    # The record is read in parts: nothing may be on its way to disk meanwhile.
+    await house.trading.engine.idle()
     record = await check_record(
         house.core.database, house.account, house.trading.market.instrument, starting, groups or {}
     )
