@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from datetime import UTC, datetime
 from html import escape
 from urllib.parse import urlsplit
 
-from gesta.kernel.times import format_us
 from gesta.workflows.payments.face import CheckoutPage, CheckoutStatus
 from gesta.workflows.payments.money import printed
 
@@ -82,7 +82,7 @@ def checkout_html(page: CheckoutPage) -> str:
         return _document(word, f'<span class="note">{word}</span>\n{head}\n<p>{said}</p>\n{links}')
     body = f"""<span class="note">Test checkout: no money is charged</span>
 {head}
-<p>To be paid until {escape(format_us(page.expires_at_us))}.</p>
+<p>To be paid until {escape(_minute(page.expires_at_us))}.</p>
 <form method="post" action="/pay/test/{escape(page.id)}">
 <input type="hidden" name="token" value="{escape(page.token)}">
 <button class="go" name="action" value="pay">Pay {escape(amount)}</button>
@@ -120,3 +120,8 @@ def _document(title: str, body: str) -> str:
 </body>
 </html>
 """
+
+
+def _minute(at_us: int) -> str:
+    """A moment as people read it, no later than it is."""
+    return datetime.fromtimestamp(at_us // 1_000_000, UTC).strftime("%Y-%m-%d %H:%M UTC")
