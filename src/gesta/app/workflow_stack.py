@@ -29,10 +29,8 @@ from gesta.workflows.nodes.addresses import networks_of
 from gesta.workflows.nodes.network import GuardedTransport
 from gesta.workflows.nodes.registry import NodeSettings, open_performers
 from gesta.workflows.payments.desk import PaymentDesk
-from gesta.workflows.payments.face import PayDoor, Provider
-from gesta.workflows.payments.settings import PaymentSettings
-from gesta.workflows.payments.stripe_provider import StripeProvider
-from gesta.workflows.payments.test_provider import BuiltInProvider
+from gesta.workflows.payments.face import PayDoor
+from gesta.workflows.payments.providers import providers_of
 from gesta.workflows.runs.carrier import Carrier
 from gesta.workflows.runs.desk import RunDesk
 from gesta.workflows.runs.retention import Retention
@@ -227,7 +225,9 @@ def _triggers(parts: _Parts, runs: RunDesk) -> tuple[DefinitionDesk, TriggerDesk
 
 async def _payments(parts: _Parts, settings: Settings, stack: AsyncExitStack) -> PaymentDesk:
     own = settings.workflows.payments
-    providers = await _providers(own, settings, parts.access, stack)
+    own_url = f"http://{settings.server.host}:{settings.server.port}"
+    providers = providers_of(own, key=parts.access.derived_key, own_url=own_url)
+    stack.push_async_callback(providers.close)
     return PaymentDesk(
         database=parts.database,
         reading=parts.reading,
@@ -235,8 +235,8 @@ async def _payments(parts: _Parts, settings: Settings, stack: AsyncExitStack) ->
         ids=parts.ids,
         plans=parts.plans,
         service=parts.service,
-        providers=providers,
-        provider=_provider(own, providers),
+        providers=providers.by_name,
+        provider=providers.default,
         expires_s=own.expires_s,
     )
 
@@ -263,31 +263,3 @@ async def _deliverer(
     stack.push_async_callback(deliverer.stop)
     await deliverer.start()
     return deliverer
-
-
-async def _providers(
-    own: PaymentSettings, settings: Settings, access: Access, stack: AsyncExitStack
-) -> Mapping[str, Provider]:
-    public_url = own.public_url or f"http://{settings.server.host}:{settings.server.port}"
-    providers: dict[str, Provider] = {}
-    if own.test:
-        providers["test"] = BuiltInProvider(key=access.derived_key, public_url=public_url)
-    if own.stripe_api_key:
-        provider = StripeProvider(
-            api_key=own.stripe_api_key,
-            webhook_secret=own.stripe_webhook_secret,
-            return_url=f"{public_url.rstrip('/')}/pay/checkouts/{{checkout}}",
-            api_base=own.stripe_api_base,
-            tolerance_s=own.stripe_tolerance_s,
-            timeout_s=own.stripe_timeout_s,
-        )
-        stack.push_async_callback(provider.close)
-        providers["stripe"] = provider
-    return providers
-
-
-def _provider(own: PaymentSettings, providers: Mapping[str, Provider]) -> str:
-    """The one that new checkouts are opened with."""
-    if own.provider:
-        return own.provider
-    return "stripe" if "stripe" in providers else next(iter(providers), "")
