@@ -22,8 +22,12 @@ from gesta.cli import (
     orders_command,
     positions_command,
     replay_command,
+    runs_command,
+    schedules_command,
     serve_command,
     verify_command,
+    worker_command,
+    workflows_command,
 )
 from gesta.kernel.errors import CallerError, GestaError
 
@@ -45,6 +49,7 @@ def build_app() -> typer.Typer:
         init_command,
         keys_command,
         serve_command,
+        worker_command,
         migrate_command,
         import_command,
         replay_command,
@@ -53,6 +58,9 @@ def build_app() -> typer.Typer:
         positions_command,
         executions_command,
         executors_command,
+        workflows_command,
+        runs_command,
+        schedules_command,
         order_command,
         flatten_command,
         backup_command,

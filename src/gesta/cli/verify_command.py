@@ -16,6 +16,8 @@ from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.ledger.verify import Report
 from gesta.ledger.verify import verify as recount
 from gesta.trading.instruments import Instrument
+from gesta.workflows.runs.verify import Report as RunsReport
+from gesta.workflows.runs.verify import verify as recount_runs
 
 DIFFERS = 1
 
@@ -25,20 +27,20 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(config: ConfigOption = None, database: DatabaseOption = None) -> None:
-    """Recount every total, sum, feed position and trading position and compare them with what is stored. Harmless
-    while the server runs. Exit code 1 when something differs."""
+    """Recount every total, sum, feed position and trading position, compare them with what is stored, and workflow
+    runs with their executions and waits. Harmless while the server runs. Exit code 1 when something differs."""
     settings = settings_of(config, database)
     if not settings.database.is_postgres and not settings.database.sqlite_path.exists():
         raise InvalidInput(
             f"There is no database at {settings.database.sqlite_path}; give --database or --config.", where="arguments"
         )
-    report, trading = run(_verify(settings))
-    show(report, trading)
-    if report.faults or trading.faults:
+    report, trading, runs = run(_verify(settings))
+    show(report, trading, runs)
+    if report.faults or trading.faults or runs.faults:
         raise typer.Exit(DIFFERS)
 
 
-async def _verify(settings: Settings) -> tuple[Report, TradingReport]:
+async def _verify(settings: Settings) -> tuple[Report, TradingReport, RunsReport]:
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} executions recounted"))
     catalog = catalog_of(settings.trading)
 
@@ -56,10 +58,11 @@ async def _verify(settings: Settings) -> tuple[Report, TradingReport]:
         with Progress(*columns, console=err, transient=True, disable=not is_terminal()) as progress:
             task = progress.add_task("Recounting", total=None)
             ledger = await recount(core.database, lambda done: progress.update(task, completed=done))
-        return ledger, await recount_trading(core.database, instrument_of)
+        trading = await recount_trading(core.database, instrument_of)
+        return ledger, trading, await recount_runs(core.database)
 
 
-def show(report: Report, trading: TradingReport) -> None:
+def show(report: Report, trading: TradingReport, runs: RunsReport) -> None:
     """What was compared, then what differs."""
     table = Table("compared", "", box=None, show_header=False)
     table.columns[1].justify = "right"
@@ -67,8 +70,10 @@ def show(report: Report, trading: TradingReport) -> None:
         table.add_row(name, f"{getattr(report, name):,}")
     for name in ("positions", "funds"):
         table.add_row(name, f"{getattr(trading, name):,}")
+    for name in ("runs", "waits"):
+        table.add_row(name, f"{getattr(runs, name):,}")
     out.print(table)
-    faults = [*report.faults, *trading.faults]
+    faults = [*report.faults, *trading.faults, *runs.faults]
     for fault in faults:
         out.print(f"DIFFERS  {fault}", markup=False)
     if faults:

@@ -231,7 +231,7 @@ def check_literal(field: Field, value: Any) -> Iterator[str]:
 def seconds(value: Any, field: str) -> float:
     """A duration in seconds: a number, or a text of one. Raises InvalidInput unless it is from 0 to 366 days."""
     number = math.nan
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float | Decimal) and not isinstance(value, bool):
         number = float(value) if 0 <= value <= MOST_SECONDS else math.inf
     elif isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         number = float(value)
@@ -254,7 +254,7 @@ def moment_us(value: Any, field: str) -> int:
     epoch = Decimal(-1)
     if isinstance(value, str) and _EPOCH.fullmatch(value.strip()):
         epoch = Decimal(value.strip())
-    elif isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_US:
+    elif isinstance(value, int | float | Decimal) and not isinstance(value, bool) and 0 <= value <= MAX_US:
         epoch = Decimal(str(value))
     if 0 <= epoch <= MAX_US // 1000:
         return int(epoch * (1_000_000 if epoch < _FIRST_MILLISECONDS else 1000))

@@ -21,7 +21,7 @@ UPDATE workflow_runs SET stop_asked = 1, updated_at = $3 WHERE organization = $1
 
 -- Segments to be submitted: oldest first.
 -- name: run.due
-SELECT organization, id, segment FROM workflow_runs WHERE state = 'due' ORDER BY updated_at LIMIT $1
+SELECT organization, id, segment, owner FROM workflow_runs WHERE state = 'due' ORDER BY updated_at LIMIT $1
 
 -- Which of a process's running ones are asked to stop.
 -- name: run.stopping
@@ -92,6 +92,31 @@ SELECT organization, id, account, workflow, version, definition, state, segment,
   parent_run, parent_path, progress, created_at, updated_at
 FROM workflow_runs WHERE id = $1
 
+-- Whether other processes have something under way, or had when they died.
+-- name: run.running_elsewhere
+SELECT 1 FROM workflow_runs WHERE state = 'running' AND owner <> $1 LIMIT 1
+
 -- What a process had under way.
 -- name: run.running_of
 SELECT organization, id, segment FROM workflow_runs WHERE state = 'running' AND owner = $1
+
+-- For the recount: every run, in the order of its key.
+-- name: run.after
+SELECT organization, id, account, workflow, version, definition, state, segment, fence, wave, owner, stop_asked, wake_at,
+  parent_run, parent_path, progress, created_at, updated_at
+FROM workflow_runs WHERE (organization, id) > ($1, $2) ORDER BY organization, id LIMIT $3
+
+-- name: wait.between
+SELECT organization, run, path, kind, key, account FROM workflow_waits
+WHERE (organization, run) > ($1, $2) AND (organization, run) <= ($3, $4)
+
+-- name: wake.between
+SELECT DISTINCT organization, run FROM workflow_wakes
+WHERE (organization, run) > ($1, $2) AND (organization, run) <= ($3, $4)
+
+-- name: wait.orphans
+SELECT organization, run FROM workflow_waits w
+WHERE NOT EXISTS (SELECT 1 FROM workflow_runs r WHERE r.organization = w.organization AND r.id = w.run)
+UNION
+SELECT organization, run FROM workflow_wakes w
+WHERE NOT EXISTS (SELECT 1 FROM workflow_runs r WHERE r.organization = w.organization AND r.id = w.run)
