@@ -58,7 +58,7 @@ MIGRATIONS = (
 PREFIXES = {
     "crosstrade": ("/v1/api", "/ws/stream"),
     "hummingbot": ("/executors", "/ws/executors", "/accounts", "/connectors", "/market-data"),
-    "b3os": ("/v1/executions", "/v1/public", "/v1/runs", "/v1/workflows", "/v1/webhooks"),
+    "b3os": ("/v1/executions", "/v1/execution-webhooks", "/v1/public", "/v1/runs", "/v1/workflows", "/v1/webhooks"),
     "refold": ("/api/v2/public", "/api/v1"),
     "native": ("/ledger",),
 }
@@ -205,6 +205,7 @@ async def build(
             supervisor.every(RETENTION_S, "forget what runs did long ago", workflows.retention.turn)
             supervisor.every(RETENTION_S, "forget what was sent long ago", workflows.deliverer.forget)
             supervisor.every(CHECKOUTS_S, "expire checkouts", workflows.payments.expire_due)
+            supervisor.every(LISTENERS_S, "look after the signs of life", workflows.check)
         services = services_of(core, trading, workflows)
         dialects = dialects_of(services)
         app = compose(core, dialects, None if workflows is None else build_pay(workflows.pay_door))
