@@ -1,6 +1,6 @@
 # The words of this house. Each sets up what it needs in .venv; `make demo` installs the runtime only.
 #
-#   make demo    a server with simulated activity, its credentials and one curl per dialect   (DEMO_ARGS="--port 9000")
+#   make demo    a server where things happen, its credentials and curls for each dialect   (DEMO_ARGS="--port 9000")
 #   make test    the whole test suite                                                         (TEST_ARGS="-k ledger")
 #   make lint    formatting, lints, types, import contracts, gates
 #   make bench   the benchmarks                                                               (BENCH_ARGS="…")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import stat
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ START_S = 60
 STOP_S = 30
 FILLS_S = 20
 TURNS_S = 45
+PAID_S = 120
 
 SHAPE = {
     "base_url": str,
@@ -87,9 +89,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def curl(command: str) -> httpx.Response:
-    """What a printed curl line asks for: -s, -u, -H, -N and an address."""
+    """What a printed curl line asks for: -s, -u, -H, -N, -d and an address."""
     words = iter(shlex.split(command)[1:])
-    headers, auth, address = {}, None, ""
+    headers, auth, address, body = {}, None, "", None
     for word in words:
         if word == "-H":
             name, _, value = next(words).partition(": ")
@@ -97,9 +99,14 @@ def curl(command: str) -> httpx.Response:
         elif word == "-u":
             username, _, password = next(words).partition(":")
             auth = httpx.BasicAuth(username, password)
+        elif word == "-d":
+            body = next(words)
         elif word not in ("-s", "-N"):
             address = word
-    return httpx.get(address, headers=headers, auth=auth, timeout=30, trust_env=False)
+    method = "GET" if body is None else "POST"
+    return httpx.request(
+        method, address, headers=headers, content=body, auth=auth, timeout=30, follow_redirects=False, trust_env=False
+    )
 
 
 def printed_call(demo: Demo, dialect: str) -> str:
@@ -132,7 +139,8 @@ def test_it_prints_what_the_file_says(demo: Demo) -> None:
         for value in [section] if isinstance(section, str) else section.values():
             assert value in text
     assert "simulated" in text
-    assert sum(line.startswith("curl ") for line in demo.printed) == 6
+    assert sum(line.startswith("curl ") for line in demo.printed) == 11
+    assert sum(line.startswith(f"{demo.given['base_url']}/pay/test/") for line in demo.printed) == 1
 
 
 def fills(demo: Demo, wanted: int) -> list[dict[str, Any]]:
@@ -200,20 +208,22 @@ def test_hummingbot_lists_paper_connectors_and_what_goes_on_there(demo: Demo) ->
     while not (active := hummingbot(demo, "GET", "/executors/summary").json()["total_active"]):
         assert time.monotonic() < deadline_s, "nothing goes on"
         time.sleep(0.5)
-    assert active <= 5
+    # Up to five of the keeper's, beside those that runs have started.
+    assert active <= 9
     for row in executors(demo).values():
-        assert (row["account_name"], row["controller_id"]) == ("master_account", "demo")
+        assert row["account_name"] == "master_account"
+        assert row["controller_id"] in {"demo", "open-position"}
         assert row["close_type"] not in {"INSUFFICIENT_BALANCE", "FAILED"}
 
 
 def test_executors_go_on_after_a_kill_and_none_is_doubled(tmp_path: Path) -> None:
     with running(tmp_path) as first:
-        before = executors(first)
+        before = executors(first, controller_ids=["demo"])
         assert len(before) == 3
         first.process.kill()
         first.process.wait(STOP_S)
     with running(tmp_path) as second:
-        after = executors(second)
+        after = executors(second, controller_ids=["demo"])
         assert before.keys() <= after.keys()
         assert sum(row["is_active"] for row in after.values()) <= 5
         begun = {key: row["created_at"] for key, row in after.items()}
@@ -226,27 +236,114 @@ def test_executors_go_on_after_a_kill_and_none_is_doubled(tmp_path: Path) -> Non
     assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
+def until(demo: Demo, dialect: str, told: Callable[[Any], bool], within_s: float) -> Any:
+    """The answer to a printed call, once it is so."""
+    deadline_s = time.monotonic() + within_s
+    while not told(body := answer(demo, dialect)):
+        assert time.monotonic() < deadline_s, body
+        time.sleep(0.5)
+    return body
+
+
 def test_b3os_lists_runs(demo: Demo) -> None:
-    data = answer(demo, "B3OS")["data"]
-    assert (len(data["items"]), data["limit"], data["offset"], data["hasMore"]) == (5, 5, 0, True)
-    assert {run["sourceSystem"] for run in data["items"]} == {"simulated"}
+    data = until(demo, "B3OS: the newest", lambda body: body["data"]["hasMore"], TURNS_S)["data"]
+    assert (len(data["items"]), data["limit"], data["offset"]) == (5, 5, 0)
+    assert all(re.fullmatch("[0-9a-f]{24}", run["id"]) for run in data["items"])
+    assert all(run["workflowId"].startswith("wf_") for run in data["items"])
+
+
+def test_the_run_that_is_shown_is_paid_and_has_an_executor_trade(demo: Demo) -> None:
+    body = until(
+        demo, "B3OS: a run that is paid", lambda body: body["data"]["execution"]["finishedAt"] is not None, PAID_S
+    )
+    execution, titles = body["data"]["execution"], [event["title"] for event in body["data"]["events"]]
+    assert (execution["status"], execution["paymentStatus"]) == ("workflow_succeeded", "paid")
+    assert execution["externalRef"].startswith("demo-pays-")
+    assert float(execution["responsePayload"]["body"]["filled_amount_quote"]) > 0
+    assert "Payment confirmed" in titles
+    headers = {"Authorization": f"Bearer {demo.given['native']['token']}"}
+    executor_id = execution["responsePayload"]["body"]["executor_id"]
+    found = httpx.get(
+        f"{demo.given['base_url']}/ledger/executions/{executor_id}", headers=headers, timeout=30, trust_env=False
+    )
+    assert found.json()["kind"] == "executor"
+    # Its payer has followed it with nothing but the token.
+    stream = curl(printed_call(demo, "B3OS: the run that is paid, as its payer"))
+    assert stream.headers["content-type"].startswith("text/event-stream")
+    assert "workflow_succeeded" in stream.text
+
+
+def test_a_run_is_paid_in_the_page_that_is_printed(demo: Demo) -> None:
+    (address,) = [line for line in demo.printed if "/pay/test/" in line]
+    with httpx.Client(timeout=30, trust_env=False) as client:
+        token = re.search('name="token" value="([^"]+)"', client.get(address).text)
+        assert token is not None
+        pressed = client.post(address, data={"action": "pay", "token": token[1]})
+        assert pressed.status_code == 303
+        assert "The payment is confirmed" in client.get(address).text
+
+
+def test_a_run_that_is_created_says_where_it_is_paid(demo: Demo) -> None:
+    made = answer(demo, "B3OS: a run to be paid")["data"]
+    assert made["execution"]["status"] == "awaiting_payment"
+    page = httpx.get(made["checkoutUrl"], timeout=30, trust_env=False)
+    assert "Pay 1.50 USD" in page.text
+    listed = answer(demo, "Refold: the runs")["docs"]
+    assert made["execution"]["id"] in {run["_id"] for run in listed}
 
 
 def test_refold_lists_runs_with_a_total(demo: Demo) -> None:
-    body = answer(demo, "Refold")
+    body = until(demo, "Refold: the runs", lambda body: body["totalDocs"] > 5, TURNS_S)
     assert len(body["docs"]) == 5
-    assert body["totalDocs"] > 50
     assert body["totalPages"] == -(-body["totalDocs"] // 5)
     assert {run["environment"] for run in body["docs"]} == {"test"}
-    assert all(run["associated_workflow"]["name"].startswith("Simulated") for run in body["docs"])
+    assert {run["associated_workflow"]["name"] for run in body["docs"]} <= {
+        "Watch prices",
+        "Take an order",
+        "Open a position",
+    }
+
+
+def test_refold_shows_the_run_of_an_order_and_takes_an_event(demo: Demo) -> None:
+    run = until(demo, "Refold: one run", lambda run: run["status"] == "COMPLETED", PAID_S)
+    assert run["associated_workflow"]["name"] == "Take an order"
+    done = {node["node_id"]: node["node_status"] for node in run["nodes"]}
+    assert (done["sum"], done["invoice"]) == ("Success", "Success")
+    fired = answer(demo, "Refold: an event")
+    assert len(fired["execution_ids"]) == 1
+    assert answer(demo, "Refold: an event")["execution_ids"] == [], "the same order is taken once"
 
 
 def test_the_native_dialect_lists_everything(demo: Demo) -> None:
-    body = answer(demo, "Gesta")
+    body = until(demo, "Gesta: everything", lambda body: body["total"] > 10, TURNS_S)
     assert len(body["items"]) == 5
-    assert body["total"] > 250
-    # Executors are asked for over an interface; what they fill in a simulated market is simulated.
-    assert {row["source"] for row in body["items"] if row["kind"] != "executor"} <= {"simulated"}
+    # Executors and runs are asked for over an interface; what they fill in a simulated market is simulated.
+    assert {row["source"] for row in body["items"] if row["kind"] == "fill"} <= {"simulated"}
+
+
+def test_runs_go_on_after_a_kill(tmp_path: Path) -> None:
+    with running(tmp_path) as first:
+        before = answer(first, "Refold: the runs")["totalDocs"]
+        paid = answer(first, "B3OS: a run that is paid")["data"]["execution"]["id"]
+        first.process.kill()
+        first.process.wait(STOP_S)
+    with running(tmp_path) as second:
+        assert answer(second, "Refold: the runs")["totalDocs"] > before
+        headers = {"Authorization": f"Bearer {second.given['b3os']['token']}"}
+        address = f"{second.given['base_url']}/v1/executions/{paid}"
+        deadline_s = time.monotonic() + PAID_S
+        while True:
+            found = httpx.get(address, headers=headers, timeout=30, trust_env=False).json()["data"]["execution"]
+            if found["finishedAt"] is not None:
+                break
+            assert time.monotonic() < deadline_s, found
+            time.sleep(0.5)
+        assert (found["status"], found["paymentStatus"]) == ("workflow_succeeded", "paid")
+        code, _, errors = second.stop()
+        assert (code, errors) == (0, "")
+    command = [GESTA, "verify", "--database", tmp_path / "data" / "gesta.sqlite3"]
+    verified = subprocess.run(command, capture_output=True, text=True, timeout=START_S, check=False)
+    assert verified.returncode == 0, verified.stdout + verified.stderr
 
 
 def test_life_goes_on_and_the_stream_tells_it(demo: Demo) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from gesta.app.demo.handout import calls, handout
+from gesta.app.demo.handout import Runs, calls, handout
 from gesta.app.demo.stage import Secrets
 from gesta.cli.main import build_app
 
@@ -63,13 +63,14 @@ def test_the_calls_of_the_readme_are_those_that_the_demo_prints() -> None:
         native_token="gst_…",
     )
     given = handout("http://127.0.0.1:8080", secrets, "G1rGvegsSpVG6aYAuLJuRQqpXuvobDP4SA9peUcq17YZ")
+    runs = Runs(order_id="615e0f987235271c97546e0d", paid_id="6801da681fb9caf3b6883155", client_token="…")
     lines = code_of(ROOT / "README.md")
     shown = {
         title.removeprefix("# "): shlex.split(call)
         for title, call in itertools.pairwise(lines)
         if call.startswith("curl ") and "-N" not in call
     }
-    assert shown == calls(given)
+    assert shown == calls(given, runs)
 
 
 def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
@@ -84,7 +85,7 @@ def test_the_wheel_is_whole_and_runs(tmp_path: Path) -> None:
     wanted = {
         path.relative_to(source).as_posix()
         for path in (source / "gesta").rglob("*")
-        if path.suffix in (".py", ".sql", ".typed") and path.is_file()
+        if path.suffix in (".py", ".sql", ".typed", ".yaml") and path.is_file()
     }
     assert wanted <= packed
     environment = {**os.environ, "PYTHONPATH": str(target)}

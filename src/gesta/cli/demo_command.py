@@ -74,7 +74,7 @@ def demo(
 async def _demo(settings: Settings, folder: Path, write_credentials: Path | None) -> None:
     listener = http_server.listen(settings.server)
     try:
-        settings = _with_workflows(settings, listener)
+        settings = with_workflows(settings, listener)
         async with open_service(SEED, SystemClock(), folder) as service, build(settings) as server:
             core = server.core
             stage = await set_stage(core.access, folder)
@@ -113,7 +113,7 @@ async def _demo(settings: Settings, folder: Path, write_credentials: Path | None
     out.print("Stopped.")
 
 
-def _with_workflows(settings: Settings, listener: socket.socket) -> Settings:
+def with_workflows(settings: Settings, listener: socket.socket) -> Settings:
     """Runs may call this machine, and are paid at the built-in provider: in the demo only."""
     own = settings.workflows
     payments = msgspec.structs.replace(
