@@ -10,12 +10,14 @@ with Gesta() as gesta:                      # GESTA_URL and GESTA_TOKEN from the
         ...
     placed = gesta.trading.place("Sim101", "ES", "buy", 2, limit_price="5804.25", stop_ticks=8, target_ticks=16)
     order = gesta.trading.wait("Sim101", placed["orderId"])
+    started = gesta.runs.start("greet", {"name": "Ada"}, wait_s=10)
     executor = gesta.executors.create({"type": "position_executor", "connector_name": "binance", ...})
 """
 
 from gesta.client._async import AsyncExecutions, AsyncGesta
 from gesta.client._async_executors import AsyncExecutors
 from gesta.client._async_trading import AsyncTrading
+from gesta.client._async_workflows import AsyncRuns, AsyncSchedules, AsyncWorkflows
 from gesta.client._errors import (
     ApiError,
     BadRequest,
@@ -39,14 +41,20 @@ from gesta.client._shapes import IngestReport, RowResult, StreamItem
 from gesta.client._sync import Executions, Gesta
 from gesta.client._trading import Trading
 from gesta.client._trading_calls import OrderTerms
+from gesta.client._workflow_calls import UNSET
+from gesta.client._workflows import Runs, Schedules, Workflows
 
 __all__ = [
+    "UNSET",
     "ApiError",
     "AsyncExecutions",
     "AsyncExecutors",
     "AsyncGesta",
     "AsyncMarket",
+    "AsyncRuns",
+    "AsyncSchedules",
     "AsyncTrading",
+    "AsyncWorkflows",
     "BadRequest",
     "ClientError",
     "Conflict",
@@ -64,6 +72,8 @@ __all__ = [
     "RateLimited",
     "Retry",
     "RowResult",
+    "Runs",
+    "Schedules",
     "ServerFault",
     "StreamItem",
     "TooLarge",
@@ -71,4 +81,5 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "Unreachable",
+    "Workflows",
 ]

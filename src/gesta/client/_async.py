@@ -15,6 +15,7 @@ import httpx
 from gesta.client import _requests as requests
 from gesta.client._async_executors import AsyncExecutors
 from gesta.client._async_trading import AsyncTrading
+from gesta.client._async_workflows import AsyncRuns, AsyncSchedules, AsyncWorkflows
 from gesta.client._errors import ClientError, api_error
 from gesta.client._market import AsyncMarket
 from gesta.client._requests import Call, Chunk
@@ -53,6 +54,9 @@ class AsyncGesta:
         self.trading = AsyncTrading(self)
         self.market = AsyncMarket(self)
         self.executors = AsyncExecutors(self)
+        self.workflows = AsyncWorkflows(self)
+        self.runs = AsyncRuns(self)
+        self.schedules = AsyncSchedules(self)
 
     @property
     def url(self) -> str:

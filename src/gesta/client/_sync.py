@@ -21,6 +21,7 @@ from gesta.client._retry import Retry, is_passing
 from gesta.client._shapes import IngestReport, RowResult, StreamItem
 from gesta.client._sse import SseParser
 from gesta.client._trading import Trading
+from gesta.client._workflows import Runs, Schedules, Workflows
 
 
 class Gesta:
@@ -53,6 +54,9 @@ class Gesta:
         self.trading = Trading(self)
         self.market = Market(self)
         self.executors = Executors(self)
+        self.workflows = Workflows(self)
+        self.runs = Runs(self)
+        self.schedules = Schedules(self)
 
     @property
     def url(self) -> str:

@@ -33,11 +33,11 @@ from tests.unit.client.doubles import Scripted, problem, results
 
 def test_exports_are_these() -> None:
     assert sorted(gesta.client.__all__) == [
-        *("ApiError", "AsyncExecutions", "AsyncExecutors", "AsyncGesta", "AsyncMarket", "AsyncTrading", "BadRequest"),
-        *("ClientError", "Conflict", "Executions", "Executors", "Forbidden", "Gesta", "IngestReport", "Market"),
-        *("NotConfigured", "NotFound", "OrderTerms", "ProtocolError", "PushReport", "RateLimited", "Retry"),
-        *("RowResult", "ServerFault", "StreamItem", "TooLarge", "Trading", "Unauthenticated", "Unavailable"),
-        "Unreachable",
+        *("ApiError", "AsyncExecutions", "AsyncExecutors", "AsyncGesta", "AsyncMarket", "AsyncRuns", "AsyncSchedules"),
+        *("AsyncTrading", "AsyncWorkflows", "BadRequest", "ClientError", "Conflict", "Executions", "Executors"),
+        *("Forbidden", "Gesta", "IngestReport", "Market", "NotConfigured", "NotFound", "OrderTerms", "ProtocolError"),
+        *("PushReport", "RateLimited", "Retry", "RowResult", "Runs", "Schedules", "ServerFault", "StreamItem"),
+        *("TooLarge", "Trading", "UNSET", "Unauthenticated", "Unavailable", "Unreachable", "Workflows"),
     ]
 
 
