@@ -42,7 +42,7 @@ from gesta.workflows.runs import journal
 from gesta.workflows.runs.again import from_failure, from_node
 from gesta.workflows.runs.rows import SQL, Plans, RunRow, RunState, encoder, get, run_of, sorted_encoder
 from gesta.workflows.runs.service import RunService
-from gesta.workflows.runs.telling import WORDS, detail_of
+from gesta.workflows.runs.telling import WORDS, detail_of, shown
 
 ORIGIN = "workflow"
 RUN_ID_DIGITS = 24
@@ -509,7 +509,7 @@ def _detail(workflow_id: str, name: str, version: int, request: StartRun, princi
     attributes = {key: value for key, value in request.attributes.items() if key in _DETAIL_FIELDS}
     said: dict[str, Any] = {
         "workflow": Named(id=workflow_id, name=name),
-        "request_payload": request.input,
+        "request_payload": shown(request.input),
         "idempotency_key": request.key,
         "initiated_by_type": "user" if principal is not None else "system",
         "initiated_by_id": None if principal is None else principal.identity_name,

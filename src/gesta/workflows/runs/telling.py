@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -73,8 +74,8 @@ def _node(node: Node, run: NodeRun | None, progress: Progress) -> RunNode:
         max_attempts=node.retry.attempts,
         started_at_us=run.started_at_us,
         duration_ms=0 if ended_us is None or run.started_at_us is None else (ended_us - run.started_at_us) // 1000,
-        input=run.input,
-        output=run.output if not run.error else {"error": run.error, "output": run.output},
+        input=shown(run.input),
+        output=shown(run.output if not run.error else {"error": run.error, "output": run.output}),
     )
 
 
@@ -83,9 +84,9 @@ def detail_of(plan: Plan, progress: Progress, before: RunDetail) -> RunDetail:
     answer = progress.answer
     response: Any = before.response_payload
     if answer is not None:
-        response = {"status_code": answer.status_code, "body": answer.body}
+        response = {"status_code": answer.status_code, "body": shown(answer.body)}
     elif progress.is_over:
-        response = progress.output
+        response = shown(progress.output)
     return msgspec.structs.replace(
         before,
         nodes=nodes_of(plan, progress),
@@ -93,6 +94,20 @@ def detail_of(plan: Plan, progress: Progress, before: RunDetail) -> RunDetail:
         error=progress.error or None,
         status_reason=_reason(progress) or before.status_reason,
     )
+
+
+def shown(value: Any) -> Any:
+    """A payload as the record keeps it: a number that a double says as it was written is a number, any other Decimal
+    its text. The record would write every Decimal as a text."""
+    match value:
+        case Decimal():
+            number = float(value)
+            return number if Decimal(repr(number)) == value else str(value)
+        case dict():
+            return {key: shown(each) for key, each in value.items()}
+        case list() | tuple():
+            return [shown(each) for each in value]
+    return value
 
 
 def _reason(progress: Progress) -> str | None:
