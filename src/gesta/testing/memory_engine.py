@@ -25,6 +25,8 @@ class EngineDisk:
         self.pending: dict[SegmentId, str] = {}
         self.outcomes: dict[SegmentId, dict[int, str]] = {}
         self.ended_at_us: dict[SegmentId, int] = {}
+        # What only an engine beside a trading desk takes.
+        self.at_desk: set[SegmentId] = set()
 
 
 class MemoryEngine:
@@ -37,12 +39,14 @@ class MemoryEngine:
         worker: str = "memory",
         concurrency: int = 64,
         carries: bool = True,
+        has_desk: bool = True,
         clock: Clock | None = None,
     ) -> None:
         self.disk = disk or EngineDisk()
         self._worker = worker
         self._concurrency = concurrency
         self._carries = carries
+        self._has_desk = has_desk
         self._clock = clock or SystemClock()
         self._carry: Carry | None = None
         self._is_stopping = False
@@ -63,6 +67,8 @@ class MemoryEngine:
     async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
         if self._carry is None or self._is_stopping:
             raise Unavailable("The workflow engine does not run.")
+        if needs_desk:
+            self.disk.at_desk.update(segments)
         for segment in segments:
             if segment not in self.disk.ended_at_us:
                 self.disk.pending.setdefault(segment, "")
@@ -74,7 +80,7 @@ class MemoryEngine:
         for segment, worker in self.disk.pending.items():
             if len(self._tasks) >= self._concurrency:
                 break
-            if not worker:
+            if not worker and (self._has_desk or segment not in self.disk.at_desk):
                 self.disk.pending[segment] = self._worker
                 self._tasks[segment] = asyncio.get_running_loop().create_task(self._carry_out(segment))
 

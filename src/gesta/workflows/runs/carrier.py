@@ -104,6 +104,11 @@ class Carrier:
         """A run that was born as this process's own: it need not be claimed again."""
         self._handed[claimed.run.segment_id.name] = claimed
 
+    @property
+    def handed(self) -> list[SegmentId]:
+        """What was handed over and is not begun."""
+        return [claimed.run.segment_id for claimed in self._handed.values()]
+
     def stop(self, organization: int, run_id: str) -> bool:
         """Interrupt what is being performed. False: not here."""
         event = self._stops.get((organization, run_id))

@@ -66,7 +66,8 @@ class RunService:
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: defaultdict[tuple[int, str], list[asyncio.Future[None]]] = defaultdict(list)
         self._is_started = False
-        self._wake_at_us: int | None = None
+        self._handed_before: frozenset[SegmentId] = frozenset()
+        self._handed_at_s = 0.0
 
     # -- life
 
@@ -229,7 +230,8 @@ class RunService:
         await self.changed(organization, changed)
 
     async def _submit_due(self) -> None:
-        """What was decided and, by a kill in between, not submitted."""
+        """What was decided and, by a kill or an outage in between, not submitted."""
+        await self._submit_handed()
         rows = await self._read("run.due", (AT_ONCE,))
         for needs_desk in (False, True):
             due = [SegmentId(*row[:3]) for row in rows if (row[3] == AT_DESK) is needs_desk]
@@ -238,6 +240,17 @@ class RunService:
         if self.may_take_over and not rows and await self._read("run.running_elsewhere", (self._owner,)):
             # Should they be dead, it takes them over.
             await self._engine.wake()
+
+    async def _submit_handed(self) -> None:
+        """What was born as this process's own, and not begun since the last look."""
+        now_s = asyncio.get_running_loop().time()
+        if self.carrier is None or now_s - self._handed_at_s < LOOK_S:
+            return
+        handed = self.carrier.handed
+        late = [segment for segment in handed if segment in self._handed_before]
+        self._handed_at_s, self._handed_before = now_s, frozenset(handed)
+        if late:
+            await self._engine.submit(late)
 
     async def _stop_forever(self) -> None:
         """Stops that another process took."""
