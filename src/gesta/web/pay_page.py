@@ -23,8 +23,8 @@ main{width:100%;max-width:26rem;background:var(--card);border:1px solid var(--li
 .note{display:inline-block;margin:0 0 1.25rem;padding:.2rem .6rem;border:1px solid var(--line);border-radius:1rem;\
 color:var(--soft);font-size:.8rem}
 h1{margin:0;font-size:1.1rem;font-weight:600;overflow-wrap:anywhere}
-.amount{margin:.35rem 0 1.25rem;font-size:2.25rem;line-height:1.2;font-weight:700;font-variant-numeric:tabular-nums;\
-overflow-wrap:anywhere}
+p.amount{margin:.35rem 0 1.25rem;color:var(--ink);font-size:2.25rem;line-height:1.2;font-weight:700;\
+font-variant-numeric:tabular-nums;overflow-wrap:anywhere}
 p{margin:0 0 1rem;color:var(--soft)}
 form{display:grid;gap:.75rem;margin-top:1.5rem}
 button,a.button{display:block;width:100%;padding:.85rem 1rem;border:1px solid var(--line);border-radius:.65rem;\
