@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -93,7 +94,8 @@ class WorkflowRoutes:
         posted = await self._body(request, WorkflowModel)
         if posted.expected_version is not None:
             raise InvalidInput("A new workflow has no version to expect.", field="expected_version")
-        view = await self._door.create(principal, decode_draft(posted))
+        # A large definition takes a while to be checked, which nobody else here has to wait for.
+        view = await self._door.create(principal, await asyncio.to_thread(decode_draft, posted))
         if posted.publish:
             view = await self._door.publish(principal, view.id)
         return await self._view(principal, view, status=201)
@@ -104,7 +106,7 @@ class WorkflowRoutes:
         principal.require(Scope.READ)
         posted = await self._body(request, ValidateModel)
         try:
-            definition = decode_definition(posted.definition, posted.form)
+            definition = await asyncio.to_thread(decode_definition, posted.definition, posted.form)
         except InvalidInput as error:
             problems = error.details.get("problems") or [{"node": "", "field": "", "message": error.message}]
             return answer({"is_valid": False, "form": None, "name": "", "nodes": 0, "problems": problems})
@@ -125,7 +127,7 @@ class WorkflowRoutes:
         await self._door.get(principal, word)
         principal.require(Scope.RUN)
         posted = await self._body(request, WorkflowModel)
-        view = await self._door.save(principal, word, decode_draft(posted))
+        view = await self._door.save(principal, word, await asyncio.to_thread(decode_draft, posted))
         if posted.publish:
             view = await self._door.publish(principal, view.id, version=view.newest_version)
         return await self._view(principal, view)

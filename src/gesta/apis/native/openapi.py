@@ -10,6 +10,7 @@ from gesta import __version__
 from gesta.apis.native import params
 from gesta.apis.native.export import MEDIA_TYPES
 from gesta.apis.native.openapi_parts import body_of, ok, parameters_of, problems
+from gesta.apis.native.openapi_webhooks import webhook_paths, webhook_schemas
 from gesta.apis.native.openapi_workflows import run_paths, workflow_paths
 from gesta.apis.native.schema_parts import Schema, ref
 from gesta.apis.native.schemas import posted_schemas, printed_schemas
@@ -185,6 +186,7 @@ def _paths(dialects: Sequence[str]) -> dict[str, dict[str, Schema]]:
         **_executor_paths(path_id),
         **workflow_paths(),
         **run_paths(path_id),
+        **webhook_paths(),
         **_trading_paths(path_id),
         **_market_paths(),
         **_other_paths(),
@@ -388,7 +390,7 @@ def document(dialects: Sequence[str]) -> dict[str, Any]:
         "security": [{"bearer": []}, {"apiKey": [], "linkedAccount": []}, {"apiKey": []}],
         "paths": _paths(dialects),
         "components": {
-            "schemas": {**posted, **printed_schemas(posted)},
+            "schemas": {**posted, **printed_schemas(posted), **webhook_schemas()},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A `gst_` or `b3sk_` token."},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},

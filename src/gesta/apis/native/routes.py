@@ -42,6 +42,7 @@ from gesta.apis.native.runs import RunRoutes
 from gesta.apis.native.schedules import TriggerRoutes
 from gesta.apis.native.stream import BUCKET, stream_events, stream_websocket
 from gesta.apis.native.trading import TradingRoutes
+from gesta.apis.native.webhooks import WebhookRoutes
 from gesta.kernel.errors import Conflict, InvalidInput
 from gesta.kernel.json import decode_json
 from gesta.ledger.query import Cursor
@@ -66,6 +67,7 @@ class Native:
         self.runs = RunRoutes(services, self._directory, self._reads, self._enter)
         self.jobs = JobRoutes(services, self._reads, self._enter)
         self.triggers = TriggerRoutes(services, self._directory, self._enter)
+        self.webhooks = WebhookRoutes(services, self._directory, self._enter)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
             "dialect": params.word_param(
@@ -229,6 +231,21 @@ def workflow_routes(native: Native) -> list[Route]:
     ]
 
 
+def webhook_routes(webhooks: WebhookRoutes) -> list[tuple[str, Handler, list[str]]]:
+    one = "/ledger/webhooks/{id}"
+    return [
+        ("/ledger/webhooks", webhooks.webhooks, ["GET", "POST"]),
+        (one, webhooks.webhook, ["GET", "PATCH", "DELETE"]),
+        (f"{one}/enable", webhooks.enable, ["POST"]),
+        (f"{one}/disable", webhooks.disable, ["POST"]),
+        (f"{one}/secret", webhooks.secret, ["POST"]),
+        (f"{one}/deliveries", webhooks.deliveries, ["GET"]),
+        (f"{one}/deliveries/{{delivery}}", webhooks.delivery, ["GET"]),
+        (f"{one}/deliveries/{{delivery}}/retry", webhooks.retry, ["POST"]),
+        (f"{one}/deliveries/{{delivery}}/replay", webhooks.replay, ["POST"]),
+    ]
+
+
 def build(services: Services) -> FastAPI:
     """The sub-application. `app.state.close()` ends its streams: await it before the server stops."""
     app = FastAPI(title="Gesta ledger", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
@@ -246,6 +263,7 @@ def build(services: Services) -> FastAPI:
         ("/ledger/executors/{id:path}/stop", native.executors.stop, ["POST"]),
         ("/ledger/executors/{id:path}", native.executors.executor, ["GET"]),
         *workflow_routes(native),
+        *webhook_routes(native.webhooks),
         ("/ledger/accounts/{name:path}/funds", native.trading.funds, ["GET", "PATCH"]),
         ("/ledger/market", native.market.markets, ["GET"]),
         ("/ledger/market/data", native.market.push, ["POST"]),

@@ -3,6 +3,7 @@ of every execution: `GET /ledger/executions?kind=run`."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, TypeVar
 
 import msgspec
@@ -76,12 +77,12 @@ class RunRoutes:
         content_type(request, JSON)
         key = one_header(request, KEY_HEADER)
         posted = await self._body(request, StartRunModel)
-        asked = self._asked(posted, key)
+        asked = await self._asked(posted, key)
         principal = await self._for_account(principal, posted.account, posted.environment)
         started = await self._runs.start(principal, asked)
         return await self._started(principal, started, posted.wait_s)
 
-    def _asked(self, posted: StartRunModel, key: str | None) -> StartRun:
+    async def _asked(self, posted: StartRunModel, key: str | None) -> StartRun:
         """Raises InvalidInput."""
         if (posted.workflow is None) == (posted.definition is None):
             raise InvalidInput("Give a `workflow` (its id or alias), or a `definition`.", field="workflow")
@@ -101,9 +102,12 @@ class RunRoutes:
             for name in ("external_ref", "source_system", "client_safe_metadata")
             if (value := getattr(posted, name)) is not None
         }
+        definition = None
+        if posted.definition is not None:
+            definition = await asyncio.to_thread(decode_definition, posted.definition, posted.form)
         return StartRun(
             workflow=posted.workflow or "",
-            definition=None if posted.definition is None else decode_definition(posted.definition, posted.form),
+            definition=definition,
             version=posted.version,
             drafts=posted.drafts,
             input=posted.input,

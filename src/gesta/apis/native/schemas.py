@@ -23,6 +23,7 @@ from gesta.apis.native.models import (
     TransitionModel,
 )
 from gesta.apis.native.schema_parts import MAYBE_MOMENT, MAYBE_TEXT, MOMENT, Schema, enum_of, object_of, ref
+from gesta.apis.native.webhook_models import POSTED as WEBHOOKS_POSTED
 from gesta.apis.native.workflow_models import POSTED
 from gesta.apis.native.workflow_schemas import workflow_schemas
 from gesta.ledger.records import Kind, Mode, Severity, Source, Status
@@ -44,6 +45,7 @@ def posted_schemas() -> dict[str, Schema]:
             StopExecutorModel,
             MarketQuoteModel,
             MarketTradeModel,
+            *WEBHOOKS_POSTED,
             *POSTED,
         ],
         ref_template="#/components/schemas/{name}",
