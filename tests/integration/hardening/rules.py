@@ -320,6 +320,25 @@ RULES: dict[Key, Rule] = {
             ),
         )
     },
+    # Of webhooks the house has none either; tests/conformance/test_webhooks.py has those of others.
+    ("b3os", "GET", "/v1/execution-webhooks"): rule("/v1/execution-webhooks", means="shared"),
+    ("b3os", "POST", "/v1/execution-webhooks"): posts(
+        "/v1/execution-webhooks", '{"url": "https://example.com/%(id)s", "events": ["run.failed"]}', means="creates"
+    ),
+    ("b3os", "GET", "/v1/execution-webhooks/deliveries"): rule("/v1/execution-webhooks/deliveries", means="shared"),
+    **{
+        ("b3os", method, f"/v1/execution-webhooks/{path}"): rule(
+            f"/v1/execution-webhooks/{path}".format(id="{marker}"), means="quiet"
+        )
+        for method, path in (
+            *(("GET", "{id}"), ("DELETE", "{id}"), ("GET", "deliveries/{id}")),
+            *(("POST", f"{{id}}/{verb}") for verb in ("enable", "disable", "regenerate-secret")),
+            *(("POST", f"deliveries/{{id}}/{verb}") for verb in ("retry", "replay")),
+        )
+    },
+    ("b3os", "PUT", "/v1/execution-webhooks/{id}"): posts(
+        "/v1/execution-webhooks/{marker}", '{"name": "x"}', means="quiet"
+    ),
     ("b3os", "PUT", "/v1/workflows/{id}"): posts("/v1/workflows/{workflow}", '{"name": "x"}', means="quiet"),
     ("b3os", "POST", "/v1/workflows/{id}/rollback"): posts(
         "/v1/workflows/{workflow}/rollback", '{"versionNumber": 1}', means="quiet"
@@ -523,6 +542,24 @@ RULES: dict[Key, Rule] = {
         for verb in ("pause", "resume")
     },
     ("native", "POST", "/ledger/events"): posts("/ledger/events", '{"event": "%(marker)s"}', means="shared"),
+    ("native", "GET", "/ledger/webhooks"): rule("/ledger/webhooks", means="shared"),
+    ("native", "POST", "/ledger/webhooks"): posts(
+        "/ledger/webhooks", '{"url": "https://example.com/%(id)s", "events": ["run.failed"]}', means="creates"
+    ),
+    **{
+        ("native", method, f"/ledger/webhooks/{path}"): rule(
+            f"/ledger/webhooks/{path}".format(id="{marker}", delivery="{marker}"), means="quiet"
+        )
+        for method, path in (
+            *(("GET", "{id}"), ("DELETE", "{id}")),
+            *(("POST", f"{{id}}/{verb}") for verb in ("enable", "disable", "secret")),
+            *(("GET", f"{{id}}/deliveries{one}") for one in ("", "/{delivery}")),
+            *(("POST", f"{{id}}/deliveries/{{delivery}}/{verb}") for verb in ("retry", "replay")),
+        )
+    },
+    ("native", "PATCH", "/ledger/webhooks/{id}"): posts(
+        "/ledger/webhooks/{marker}", '{"name": "x"}', "[[", means="quiet"
+    ),
     # The market is the server's own and everybody's: there is nothing of an organization in it.
     ("native", "GET", "/ledger/market"): rule("/ledger/market", means="market"),
     ("native", "GET", "/ledger/market/{instrument:path}"): rule("/ledger/market/ES", means="market"),

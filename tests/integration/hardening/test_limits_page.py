@@ -19,6 +19,7 @@ from gesta.apis.hummingbot import bodies as hummingbot_bodies
 from gesta.apis.hummingbot import parameters as hummingbot
 from gesta.apis.hummingbot import ws_frames, ws_session, ws_stream
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
+from gesta.apis.native import webhooks as native_webhooks
 from gesta.apis.refold import calls, listing, paging, schedules, triggering
 from gesta.apis.refold import webhooks as refold_webhooks
 from gesta.app.settings import Settings
@@ -26,6 +27,9 @@ from gesta.desk.reading import MAX_PAGE
 from gesta.desk.trading import terms
 from gesta.executors import control
 from gesta.ledger import bounds, daily
+from gesta.workflows.hooks import checking as hook_checking
+from gesta.workflows.hooks import delivering, payloads, telling
+from gesta.workflows.hooks import journal as hooks
 
 PAGE = Path(__file__).parents[3] / "docs/reference/limits.md"
 SETTINGS = Settings()
@@ -84,6 +88,24 @@ FIXED: dict[str, float] = {
     "two starts of a schedule, apart by at least, Refold": schedules.MIN_GAP_S,
     "headers of an outgoing webhook, Refold": refold_webhooks.MAX_HEADERS,
     "workflows that an outgoing webhook names, Refold": refold_webhooks.MAX_WORKFLOWS,
+    "webhook endpoints of one organization": hooks.MAX_ENDPOINTS,
+    "address of a webhook endpoint": hook_checking.MAX_URL,
+    "headers of a webhook endpoint": hook_checking.MAX_HEADERS,
+    "value of a webhook endpoint's header": hook_checking.MAX_HEADER,
+    "template of a webhook's body, as JSON": hook_checking.MAX_TEMPLATE,
+    "workflows that a webhook endpoint names": hook_checking.MAX_WORKFLOWS,
+    "retries of a webhook's delivery": hook_checking.MAX_RETRIES,
+    "deliveries that wait for one webhook endpoint": telling.MAX_WAITING,
+    "body of a webhook's delivery": payloads.MAX_BODY,
+    "a run's response within a webhook's body": payloads.MAX_RESPONSE,
+    "failures of nodes that one step of a run tells": telling.MAX_EVENTS,
+    "time for one attempt of a webhook's delivery": delivering.TIMEOUT_S,
+    "answer of a webhook's receiver that is kept": delivering.MAX_RESPONSE,
+    "attempts of webhooks' deliveries at once in one process": delivering.AT_ONCE,
+    "attempts at once to one webhook endpoint": delivering.AT_ONCE_PER_ENDPOINT,
+    "deliveries given up in a row, over at least an hour": hooks.MAX_FAILURES,
+    "days that a webhook's delivery stays in the log": delivering.KEEPS_US / 86_400_000_000,
+    "`offset` of `/ledger/webhooks`": native_webhooks.MAX_OFFSET,
     "`limit` of `/ledger`": params.LIST["limit"].schema["maximum"],
     "`offset` of `/ledger`": params.MAX_OFFSET,
     "digits of a number": bounds.MAX_DIGITS,

@@ -66,6 +66,8 @@ CODES: dict[int, str] = {
     404005: "No such run, or not in the token's organization.",
     404006: "The run has no such node.",
     404007: "The workflow has no such version.",
+    404008: "No such execution webhook, or not in the token's organization.",
+    404009: "No such delivery of an execution webhook, or not in the token's organization.",
     405001: "The path exists, the method does not; `Allow` lists those that do.",
     408001: "The request body did not arrive in time.",
     409001: "The record's state forbids the change.",
@@ -118,6 +120,8 @@ _CODE_OF_MISSING = {
     "run": 404005,
     "node": 404006,
     "version": 404007,
+    "webhook": 404008,
+    "delivery": 404009,
 }
 _CODE_OF_BUCKET = {"b3os_public": 429002, "b3os_streams": 429003}
 

@@ -233,6 +233,69 @@ class WebhookSecret(_Wire):
     path: str
 
 
+class ExecutionWebhook(_Wire):
+    """An address that is told what becomes of runs. `secretHint` and `disabledReason` are added by Gesta."""
+
+    id: str
+    organization_id: str
+    name: str
+    url: str
+    description: str
+    subscribed_event_types: list[str]
+    enabled: bool
+    max_retries: int
+    secret_hint: str
+    disabled_reason: str | None
+    created_at: str
+    updated_at: str
+    secret: Annotated[str | UnsetType, Meta(description="Shown once: when it is made.")] = UNSET
+
+
+class ExecutionWebhookPage(_Wire):
+    items: list[ExecutionWebhook]
+    limit: int
+    offset: int
+    has_more: bool
+
+
+class DeletedWebhook(_Wire):
+    id: str
+    deleted: bool
+
+
+class WebhookDelivery(_Wire):
+    """One event for one endpoint. `replayOf` is added by Gesta."""
+
+    id: str
+    endpoint_id: str
+    execution_id: str | None
+    run_id: RunId | None
+    workflow_id: str | None
+    organization_id: str
+    event_type: str
+    status: Literal["pending", "success", "failure", "retrying"]
+    retry_count: int
+    max_retries: int
+    next_retry_at: Time
+    duration_ms: int | None
+    request_headers: dict[str, str]
+    request_body: Any
+    response_status: int | None
+    response_headers: dict[str, str]
+    response_body: str
+    error_message: str | None
+    replay_of: str | None
+    created_at: str
+    updated_at: str
+
+
+class WebhookDeliveryPage(_Wire):
+    items: list[WebhookDelivery]
+    limit: int
+    offset: int
+    has_more: bool
+
+
 #: The `data` of each operation's envelope; the envelope is called after it.
 DATA = (
     CreatedExecution,
@@ -251,6 +314,11 @@ DATA = (
     Archived,
     WorkflowSchedule,
     WebhookSecret,
+    ExecutionWebhook,
+    ExecutionWebhookPage,
+    DeletedWebhook,
+    WebhookDelivery,
+    WebhookDeliveryPage,
 )
 
 

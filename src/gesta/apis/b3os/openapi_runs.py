@@ -8,6 +8,7 @@ from gesta.apis.b3os.bodies import MAX_DESCRIPTION, MAX_STACK, MAX_TITLE, MAX_VE
 from gesta.apis.b3os.codec_runs import RUN_STATUSES_OF_NAME, WORKFLOW_FIELDS
 from gesta.apis.b3os.errors import CODES, envelope_of
 from gesta.apis.b3os.parameters import DEFAULT_LIMIT, MAX_OFFSET, MAX_TOKEN
+from gesta.apis.b3os.webhooks import EVENTS as WEBHOOK_EVENTS
 from gesta.apis.common.posted import MAX_NAME
 
 _RETRY_AFTER = {"Retry-After": {"description": "Whole seconds to wait.", "schema": {"type": "integer", "minimum": 1}}}
@@ -104,6 +105,26 @@ BODIES: dict[str, dict[str, Any]] = {
         ("versionNumber",), versionNumber={"type": "integer", "minimum": 1, "maximum": MAX_VERSION}
     ),
 }
+_EVENT_TYPES = {"type": "array", "minItems": 1, "maxItems": len(WEBHOOK_EVENTS), "items": {"enum": [*WEBHOOK_EVENTS]}}
+_WEBHOOK: dict[str, Any] = {
+    "name": _text(),
+    "description": _text(most=2048),
+    "maxRetries": {"type": ["integer", "null"], "minimum": 0, "maximum": 10, "description": "3 where it is missing."},
+    "enabled": {"type": ["boolean", "null"]},
+}
+BODIES |= {
+    "create_execution_webhook": _object(
+        ("url", "subscribedEventTypes"),
+        url={**_NEEDED, "maxLength": 2048, "format": "uri", "example": "https://hooks.example.com/b3os"},
+        subscribedEventTypes=_EVENT_TYPES,
+        **_WEBHOOK,
+    ),
+    "update_execution_webhook": _object(
+        url={"type": ["string", "null"], "maxLength": 2048, "format": "uri"},
+        subscribedEventTypes={**_EVENT_TYPES, "type": ["array", "null"]},
+        **_WEBHOOK,
+    ),
+}
 OPTIONAL_BODIES = frozenset({"run_workflow", "resume_node", "call_webhook", "publish_workflow"})
 
 
@@ -153,10 +174,15 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
         },
     ],
     "list_versions": _PAGE,
+    "list_execution_webhooks": _PAGE,
+    "list_webhook_deliveries": [
+        *_PAGE,
+        {**_query("endpointId", "Of this endpoint only."), "schema": _SEGMENT},
+    ],
 }
 
 _PATHS = {
-    "id": "Id of the execution, run or workflow.",
+    "id": "Id of the execution, run, workflow, execution webhook or delivery.",
     "nodeId": "Id of the node.",
     "workflowSecret": "What `POST /v1/workflows/{id}/webhook-secret` gave.",
     "version": "Number of the version.",

@@ -17,6 +17,7 @@ from gesta.apis.b3os.openapi_runs import operation
 from gesta.apis.b3os.public import Public
 from gesta.apis.b3os.runs import Runs
 from gesta.apis.b3os.stream import Streams
+from gesta.apis.b3os.webhooks import WebhookRoutes
 from gesta.apis.b3os.workflows import WorkflowRoutes
 from gesta.apis.common.errors import install
 from gesta.apis.common.hot import HotRoute
@@ -52,6 +53,7 @@ def build(services: Services) -> FastAPI:
         "Executions": [*_executions(executions), *_public(public)],
         "Runs": _runs(Runs(door, streams)),
         "Workflows": _workflows(WorkflowRoutes(door)),
+        "Execution webhooks": _webhooks(WebhookRoutes(door)),
     }
     for tag, table in tables.items():
         for method, path, endpoint, name, summary, data in table:
@@ -152,6 +154,38 @@ def _workflows(of: WorkflowRoutes) -> list[Row]:
             "new_webhook_secret",
             "Make a new secret of its webhook",
             "WebhookSecret",
+        ),
+    ]
+
+
+def _webhooks(of: WebhookRoutes) -> list[Row]:
+    root, one, sent = "/v1/execution-webhooks", "/v1/execution-webhooks/{id}", "/v1/execution-webhooks/deliveries"
+    return [
+        ("GET", root, of.listing, "list_execution_webhooks", "List webhooks", "ExecutionWebhookPage"),
+        ("POST", root, of.create, "create_execution_webhook", "Create a webhook", "ExecutionWebhook"),
+        ("GET", sent, of.deliveries, "list_webhook_deliveries", "List what was sent", "WebhookDeliveryPage"),
+        ("GET", f"{sent}/{{id}}", of.delivery, "get_webhook_delivery", "Get a delivery", "WebhookDelivery"),
+        ("POST", f"{sent}/{{id}}/retry", of.retry, "retry_webhook_delivery", "Send it again", "WebhookDelivery"),
+        (
+            "POST",
+            f"{sent}/{{id}}/replay",
+            of.replay,
+            "replay_webhook_delivery",
+            "Send the same anew",
+            "WebhookDelivery",
+        ),
+        ("GET", one, of.get, "get_execution_webhook", "Get a webhook", "ExecutionWebhook"),
+        ("PUT", one, of.update, "update_execution_webhook", "Change a webhook", "ExecutionWebhook"),
+        ("DELETE", one, of.delete, "delete_execution_webhook", "Delete a webhook", "DeletedWebhook"),
+        ("POST", f"{one}/enable", of.enable, "enable_execution_webhook", "Tell it again", "ExecutionWebhook"),
+        ("POST", f"{one}/disable", of.disable, "disable_execution_webhook", "Tell it nothing", "ExecutionWebhook"),
+        (
+            "POST",
+            f"{one}/regenerate-secret",
+            of.regenerate,
+            "regenerate_webhook_secret",
+            "Make a new secret of it",
+            "ExecutionWebhook",
         ),
     ]
 

@@ -33,9 +33,7 @@ EVENTS: Final[dict[str, HookEvent]] = {
 # Endpoints that another dialect made may hear of more: those events are shown by Gesta's own words.
 _EVENT_WORDS: Final = {event: event.value for event in HookEvent} | {event: word for word, event in EVENTS.items()}
 _FORMATS: Final = {"default": HookFormat.REFOLD, "slack": HookFormat.SLACK, "custom": HookFormat.CUSTOM}
-_FORMAT_WORDS: Final = {format: "default" for format in HookFormat} | {
-    format: word for word, format in _FORMATS.items()
-}
+_FORMAT_WORDS: Final = dict.fromkeys(HookFormat, "default") | {format: word for word, format in _FORMATS.items()}
 _SHARED: Final = tuple(name for name in EndpointIn.__struct_fields__ if name in Endpoint.__struct_fields__)
 MAX_URL = 2048
 MAX_HEADERS = 20
