@@ -1,7 +1,8 @@
 """PostgreSQL through asyncpg: the one module that knows it (storage.md §0, §4, §6).
 
 One writer task per process gathers what is waiting into one transaction. Programs run in the order of their key, so
-that two processes take the organizations' stream locks in the same order and cannot deadlock.
+that two processes take the organizations' locks in the same order and cannot deadlock: what a program with a key has
+read stays true until it has written.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ Connection = Any  # asyncpg ships no types
 GROUP_LIMIT = 128
 # What was acknowledged is on disk, whatever the server's default says; and the statements are so small that compiling
 # one costs more than running it.
-SESSION = {"application_name": "gesta", "synchronous_commit": "on", "jit": "off"}
+# A process that stands still within a transaction (a paused machine) does not keep the others from theirs for longer.
+SESSION = {
+    "application_name": "gesta",
+    "synchronous_commit": "on",
+    "jit": "off",
+    "idle_in_transaction_session_timeout": "10s",
+}
+# Of a key: programs of one run one after another, over all processes. The number beside it is Gesta's own.
+_TURN = f"SELECT pg_advisory_xact_lock({0x67657374 << 32} + $1::bigint)"
 CHANNEL = "gesta_feed"
 ATTEMPTS = 3
 CONNECT_S = 5.0
@@ -209,7 +218,13 @@ class PostgresDatabase:
         async with self._pool.acquire(timeout=CONNECT_S) as connection:
             with _Watch(connection, patience_s) as watch:
                 async with connection.transaction():
+                    turn = 0
                     for job in group:
+                        if job.key != turn:
+                            # Not within a savepoint, whose rollback would give it away.
+                            await connection.fetch(_TURN, job.key)
+                            watch.answered()
+                            turn = job.key
                         job.error = job.result = None
                         if len(group) == 1:
                             await _run_job(connection, job, watch)
