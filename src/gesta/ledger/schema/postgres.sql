@@ -324,6 +324,50 @@ CREATE TABLE workflow_checkouts (
 CREATE INDEX workflow_checkouts_look ON workflow_checkouts USING btree (look_at) WHERE (look_at IS NOT NULL);
 CREATE INDEX workflow_checkouts_provider ON workflow_checkouts USING btree (provider, provider_id);
 CREATE UNIQUE INDEX workflow_checkouts_run ON workflow_checkouts USING btree (organization, run);
+CREATE TABLE workflow_deliveries (
+  organization bigint NOT NULL,
+  id text NOT NULL,
+  endpoint text NOT NULL,
+  event text NOT NULL,
+  run text NOT NULL,
+  workflow text NOT NULL,
+  status text NOT NULL,
+  attempts bigint NOT NULL,
+  most bigint NOT NULL,
+  fence bigint NOT NULL,
+  next_at bigint,
+  body bytea NOT NULL,
+  request_headers bytea NOT NULL,
+  response_status bigint,
+  response_headers bytea NOT NULL,
+  response_body bytea NOT NULL,
+  duration_ms bigint,
+  error text NOT NULL,
+  replay_of text NOT NULL,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  delivered_at bigint,
+  CONSTRAINT workflow_deliveries_pkey PRIMARY KEY (organization, id)
+);
+CREATE INDEX workflow_deliveries_log ON workflow_deliveries USING btree (organization, endpoint, created_at, id);
+CREATE INDEX workflow_deliveries_next ON workflow_deliveries USING btree (next_at) WHERE (next_at IS NOT NULL);
+CREATE INDEX workflow_deliveries_over ON workflow_deliveries USING btree (updated_at) WHERE (next_at IS NULL);
+CREATE INDEX workflow_deliveries_waiting ON workflow_deliveries USING btree (organization, endpoint) WHERE (next_at IS NOT NULL);
+CREATE TABLE workflow_hooks (
+  organization bigint NOT NULL,
+  id text NOT NULL,
+  account bigint NOT NULL,
+  environment text NOT NULL,
+  enabled bigint NOT NULL,
+  secret text NOT NULL,
+  endpoint bytea NOT NULL,
+  failures bigint NOT NULL,
+  failing_since bigint,
+  disabled_reason text NOT NULL,
+  created_at bigint NOT NULL,
+  updated_at bigint NOT NULL,
+  CONSTRAINT workflow_hooks_pkey PRIMARY KEY (organization, id)
+);
 CREATE TABLE workflow_jobs (
   organization bigint NOT NULL,
   id text NOT NULL,

@@ -290,6 +290,50 @@ CREATE TABLE workflow_checkouts (
 CREATE INDEX workflow_checkouts_look ON workflow_checkouts (look_at) WHERE look_at IS NOT NULL;
 CREATE INDEX workflow_checkouts_provider ON workflow_checkouts (provider, provider_id);
 CREATE UNIQUE INDEX workflow_checkouts_run ON workflow_checkouts (organization, run);
+CREATE TABLE workflow_deliveries (
+  organization INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  endpoint TEXT NOT NULL,
+  event TEXT NOT NULL,
+  run TEXT NOT NULL,
+  workflow TEXT NOT NULL,
+  status TEXT NOT NULL,
+  attempts INTEGER NOT NULL,
+  most INTEGER NOT NULL,
+  fence INTEGER NOT NULL,
+  next_at INTEGER,
+  body BLOB NOT NULL,
+  request_headers BLOB NOT NULL,
+  response_status INTEGER,
+  response_headers BLOB NOT NULL,
+  response_body BLOB NOT NULL,
+  duration_ms INTEGER,
+  error TEXT NOT NULL,
+  replay_of TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  delivered_at INTEGER,
+  PRIMARY KEY (organization, id)
+) STRICT;
+CREATE INDEX workflow_deliveries_log ON workflow_deliveries (organization, endpoint, created_at, id);
+CREATE INDEX workflow_deliveries_next ON workflow_deliveries (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX workflow_deliveries_over ON workflow_deliveries (updated_at) WHERE next_at IS NULL;
+CREATE INDEX workflow_deliveries_waiting ON workflow_deliveries (organization, endpoint) WHERE next_at IS NOT NULL;
+CREATE TABLE workflow_hooks (
+  organization INTEGER NOT NULL,
+  id TEXT NOT NULL,
+  account INTEGER NOT NULL,
+  environment TEXT NOT NULL,
+  enabled INTEGER NOT NULL,
+  secret TEXT NOT NULL,
+  endpoint BLOB NOT NULL,
+  failures INTEGER NOT NULL,
+  failing_since INTEGER,
+  disabled_reason TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  updated_at INTEGER NOT NULL,
+  PRIMARY KEY (organization, id)
+) STRICT;
 CREATE TABLE workflow_jobs (
   organization INTEGER NOT NULL,
   id TEXT NOT NULL,
