@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
-from gesta.cli.common import err, is_terminal
+from gesta.cli.common import err
 from gesta.cli.connection import (
     CALL_AT_FAULT,
     SEARCHED_ROWS,
@@ -25,16 +25,15 @@ from gesta.cli.connection import (
     server,
 )
 from gesta.cli.run_views import line_of, sentence, table_of, tree_of
+from gesta.cli.run_waiting import FIRST_PAUSE_S, OVER, waited
 from gesta.cli.tables import REFRESH_S, print_json, screen, show
 from gesta.cli.workflow_files import checked, payload_of, text_of
 from gesta.cli.workflows_command import run_listed
 from gesta.client import UNSET, ClientError, Gesta, NotFound, RateLimited, Unavailable, Unreachable
 from gesta.kernel.errors import InvalidInput
 
-_OVER = ("succeeded", "failed", "cancelled", "timed_out")
 _ACTIVE = ("awaiting_payment", "paid", "queued", "running", "waiting", "stopping")
 _BAD = ("failed", "timed_out")
-_FIRST_PAUSE_S = 0.05
 _STOP_S = 5.0
 _SHORTEST_PREFIX = 4
 
@@ -121,7 +120,7 @@ def list_runs(
     token: TokenOption = None,
 ) -> None:
     """Runs, newest first."""
-    groups = {Wanted.ACTIVE: _ACTIVE, Wanted.OVER: _OVER}
+    groups = {Wanted.ACTIVE: _ACTIVE, Wanted.OVER: OVER}
     statuses = None if status is None else groups.get(status, (status.value,))
     with server(url, token) as gesta:
         id = None if workflow is None else gesta.workflows.get(workflow)["id"]
@@ -191,61 +190,8 @@ def _follow(gesta: Gesta, began: dict[str, Any], wait: bool, timeout: float | No
     if began["checkout_url"]:
         err.print(Text(f"It is to be paid first: {began['checkout_url']}"), soft_wrap=True)
     if wait:
-        run = _waited(gesta, run, timeout)
+        run = waited(gesta, run, timeout)
     _tell(run, json)
-
-
-def _waited(gesta: Gesta, run: dict[str, Any], timeout: float | None) -> dict[str, Any]:
-    """The run once it is over; what it does meanwhile is told on standard error."""
-    ends_at = None if timeout is None else time.monotonic() + timeout
-    pause_s = _FIRST_PAUSE_S
-    with _progress() as tell:
-        while run["status"] not in _OVER:
-            tell(_standing(run))
-            left_s = pause_s if ends_at is None else min(pause_s, ends_at - time.monotonic())
-            if left_s <= 0:
-                err.print(Text(f"It goes on; `gesta runs show {run['id']}` tells how it stands."))
-                break
-            time.sleep(left_s)
-            pause_s = min(pause_s * 1.5, REFRESH_S)
-            try:
-                run = gesta.executions.get(run["id"])
-            except (Unreachable, Unavailable, RateLimited):
-                tell("The server does not answer; trying again.")
-    return run
-
-
-class _progress:
-    """Tells what goes on: in place where a person watches, else a line for each change."""
-
-    def __init__(self) -> None:
-        self._status = err.status("Starting …") if is_terminal() else None
-        self._last = ""
-
-    def __enter__(self) -> Callable[[str], None]:
-        if self._status is not None:
-            self._status.start()
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        if self._status is not None:
-            self._status.stop()
-
-    def _tell(self, text: str) -> None:
-        if self._status is not None:
-            self._status.update(text)
-        elif text != self._last:
-            err.print(Text(text))
-        self._last = text
-
-
-def _standing(run: dict[str, Any]) -> str:
-    """`running: fetch (2 of 5 nodes)`"""
-    nodes = run["detail"]["nodes"]
-    done = sum(node["status"] in ("succeeded", "failed", "skipped", "rejected") for node in nodes)
-    now = [node["name"] or node["id"] for node in nodes if node["status"] in ("running", "waiting")]
-    word = run["status"].replace("_", " ")
-    return f"{word}{': ' + ', '.join(now[:3]) if now else ''} ({done} of {len(nodes)} nodes)"
 
 
 def show_run(
@@ -298,11 +244,11 @@ def logs(
 
 def _lines(gesta: Gesta, identifier: str, follow: bool) -> Iterator[dict[str, Any]]:
     """Its events; with `follow`, those that come until it is over. A server that is away for a moment is waited for."""
-    after, is_first, pause_s = 0, True, _FIRST_PAUSE_S
+    after, is_first, pause_s = 0, True, FIRST_PAUSE_S
     while True:
         try:
             # How it stands first: what it does before it ends is then in what is read after.
-            is_over = gesta.executions.get(identifier)["status"] in _OVER
+            is_over = gesta.executions.get(identifier)["status"] in OVER
             for event in gesta.runs.events(identifier, after=after):
                 after = int(event["seq"])
                 yield event
@@ -345,7 +291,7 @@ def retry(
     with server(url, token) as gesta:
         row = gesta.runs.retry(_found(gesta, run))
         if wait:
-            row = _waited(gesta, row, timeout)
+            row = waited(gesta, row, timeout)
     _tell(row, json)
 
 

@@ -71,7 +71,6 @@ _GONE: dict[str, Schema] = {"204": {"description": "It is gone."}}
 
 def workflow_paths() -> dict[str, dict[str, Schema]]:
     word = _path("id", "The workflow's id, or its alias.")
-    version = _path("version", "Its number, `newest` or `published`.")
     workflow = ok("The workflow.", ref("Workflow"))
     root = "/ledger/workflows"
     return {
@@ -121,6 +120,16 @@ def workflow_paths() -> dict[str, dict[str, Schema]]:
                 description="Nothing starts it, its alias is free, its schedules end. Its runs stay on record.",
             ),
         },
+        **_of_workflow(),
+    }
+
+
+def _of_workflow() -> dict[str, dict[str, Schema]]:
+    word = _path("id", "The workflow's id, or its alias.")
+    version = _path("version", "Its number, `newest` or `published`.")
+    workflow = ok("The workflow.", ref("Workflow"))
+    root = "/ledger/workflows"
+    return {
         f"{root}/{{id}}/versions": {
             "get": _operation(
                 "listVersions", "Its versions", ok("Newest first.", ref("WorkflowVersionList")), 404, parameters=[word]
