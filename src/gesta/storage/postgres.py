@@ -31,7 +31,7 @@ SESSION = {
     "application_name": "gesta",
     "synchronous_commit": "on",
     "jit": "off",
-    "idle_in_transaction_session_timeout": "10s",
+    "idle_in_transaction_session_timeout": "5s",
 }
 # Of a key: programs of one run one after another, over all processes. The number beside it is Gesta's own.
 _TURN = f"SELECT pg_advisory_xact_lock({0x67657374 << 32} + $1::bigint)"
