@@ -22,7 +22,7 @@ def choice(options: Sequence[T], seed: int, *place: str | int) -> T:
 
 
 def hex_token(digits: int, seed: int, *place: str | int) -> str:
-    """Lowercase hex, the id form of runs."""
+    """Lowercase hex."""
     return digest(seed, *place, size=(digits + 1) // 2).hex()[:digits]
 
 
