@@ -126,7 +126,7 @@ def test_a_person_is_asked(gesta: Command, files: dict[str, Path]) -> None:
                 break
             client._sleep(0.05)
     shown = gesta("runs", "show", run_id)
-    assert f"gesta runs resume {run_id} ask" in " ".join(shown.out.split())
+    assert f"gesta runs resume {run_id[:8]} ask" in " ".join(shown.out.split())
     assert gesta("runs", "resume", run_id, "ask", "-i", '{"approved": true}').out.strip() == "ask goes on."
     with Gesta() as client:
         assert client.runs.wait(run_id)["status"] == "succeeded"
@@ -197,6 +197,8 @@ def test_what_is_wrong_says_what_would_be_right(gesta: Command, files: dict[str,
     assert "No workflow." in gesta("workflows").out
     assert "gesta workflows" in gesta("workflows", "show", "nosuch").err
     assert "gesta runs" in gesta("runs", "show", "nosuch").err
+    for words in (("runs", "start", "nosuch"), ("runs", "list", "--workflow", "nosuch")):
+        assert "`gesta workflows` lists them" in gesta(*words).err
     assert gesta("runs", "start").code == 2
     assert "not JSON" in gesta("runs", "start", "greet", "-i", "{").err
     assert "No such file" in gesta("runs", "start", "greet", "-i", tmp_path / "none.json").err

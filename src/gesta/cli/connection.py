@@ -91,6 +91,8 @@ def explanation(error: ClientError) -> list[str]:
         lines.append("`gesta keys create --type bearer --scope trade` makes a token that may; `--scope admin` may all.")
     elif error.code == "invalid_account" or error.problem.get("what") == "account":
         lines.append("`gesta accounts` lists them.")
+    elif error.status == 404 and error.problem.get("what") in ("workflow", "version"):
+        lines.append("`gesta workflows` lists them, `gesta workflows versions` their versions.")
     elif isinstance(error, RateLimited):
         lines.append("Wait a moment and run the command again, or raise the rate on the server.")
     elif isinstance(error, ServerFault) and error.request_id:

@@ -143,7 +143,7 @@ def _waiting(run_id: str, wait: dict[str, Any]) -> Text:
     what = f"waits at {wait['path']} for {_WAITS.get(wait['kind'], wait['kind'])} {wait['key']}".rstrip()
     step = ""
     if wait["kind"] in ("webhook", "human"):
-        step = f"; `gesta runs resume {run_id} {wait['path']}` lets it go on"
+        step = f"; `gesta runs resume {run_id[:8]} {wait['path']}` lets it go on"
     return Text(f"{what}{until}{step}", style="yellow")
 
 

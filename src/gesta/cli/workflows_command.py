@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from gesta.cli.connection import JsonOption, TokenOption, UrlOption, WatchOption, raise_exit, said, server
+from gesta.cli.connection import JsonOption, TokenOption, UrlOption, WatchOption, said, server
 from gesta.cli.tables import epoch_ms, is_wide, listing, print_json, screen, short, show, when
 from gesta.cli.workflow_files import checked, tell_problems
-from gesta.client import ApiError, ClientError, Gesta, NotFound
+from gesta.client import ApiError, Gesta, NotFound
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.forms.reading import parse_definition
 from gesta.workflows.graph.definition import Definition
@@ -119,7 +119,7 @@ def whole(row: dict[str, Any], version: dict[str, Any], runs: Sequence[dict[str,
     live = row["published_version"]
     facts = [
         f"Workflow {row['id']}",
-        "never published" if live is None else f"version {live} is published, {row['newest_version']} the newest",
+        _published(live, row["newest_version"]),
         f"trigger: {version['trigger']}",
     ]
     if version["price"]:
@@ -140,6 +140,12 @@ def whole(row: dict[str, Any], version: dict[str, Any], runs: Sequence[dict[str,
             table.add_row(Text(run["id"]), Text(when(epoch_ms(run["created_at"]))), Text(run["status"]))
         parts.append(table)
     return Group(*parts)
+
+
+def _published(live: int | None, newest: int) -> str:
+    if live is None:
+        return f"never published; version {newest} is the newest"
+    return f"version {live} is published" + ("" if live == newest else f", {newest} the newest")
 
 
 def validate(file: FileArgument, json: JsonOption = False) -> None:
@@ -292,18 +298,13 @@ def found(gesta: Gesta, text: str) -> dict[str, Any]:
     """The workflow of an alias, an id, or the beginning of one. Raises InvalidInput where several begin so."""
     try:
         return gesta.workflows.get(text)
-    except NotFound as error:
+    except NotFound:
         rows = []
         if len(text) >= _SHORTEST_PREFIX:
             rows = [row for row in gesta.workflows.list(limit=SEARCHED) if str(row["id"]).startswith(text)]
         if not rows:
-            raise_exit(_with_step(error, "`gesta workflows` lists them."))
+            raise
     if len(rows) > 1:
         ids = ", ".join(str(row["id"]) for row in rows[:5])
         raise InvalidInput(f"Several begin with {text}: {ids}.", where="arguments")
     return rows[0]
-
-
-def _with_step(error: ClientError, step: str) -> ClientError:
-    error.message = f"{error.message} {step}"
-    return error
