@@ -38,6 +38,7 @@ from gesta.testing.memory_jobs import MemoryJobs
 from gesta.testing.memory_ledger import MemoryLedger
 from gesta.testing.memory_workflows import MemoryWorkflows
 from gesta.trading.catalog import Catalog
+from tests.wire.native.hooks_double import MemoryWebhooks
 
 MINE = "gst_mine"
 RIVAL = "gst_rival"
@@ -176,6 +177,7 @@ class House:
             market=MarketDesk(Catalog(), self.clock),
             executors=self.executors,  # type: ignore[arg-type]
             workflows=msgspec.structs.replace(self.workflows.face, jobs=self.jobs),
+            webhooks=MemoryWebhooks(),
         )
         self.access.bearers[MINE] = principal(1, credential_id=1)
         self.access.bearers[RIVAL] = principal(2, credential_id=2)
