@@ -35,6 +35,7 @@ from gesta.workflows.graph.progress import (
 )
 from gesta.workflows.graph.steps import node_of, step, todo
 from gesta.workflows.nodes.face import NodeFailed, Performance, Performer
+from gesta.workflows.nodes.face import Performed as NodeDone
 from gesta.workflows.runs import journal
 from gesta.workflows.runs.journal import Changed, Claimed
 from gesta.workflows.runs.rows import Plans, SegmentId, encoder
@@ -46,6 +47,8 @@ SHORT_S = 2.0
 # Outputs of a node that are larger fail it.
 MOST_OUTPUT_BYTES = 4 * 1024 * 1024
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
+# Pauses between attempts to reach what a node needs of Gesta itself: its database, its engine.
+OUTAGE_S = (0.5, 1.0, 2.0, 5.0, 5.0, 5.0)
 
 log = structlog.get_logger("gesta.workflows")
 
@@ -206,9 +209,8 @@ class Carrier:
             at_us=self._now(),
         )
         try:
-            performer = self._performers[node.type]
             async with asyncio.timeout(node.timeout_s):
-                done = await performer(performance)
+                done = await self._performed(performance)
         except NodeFailed as error:
             return self._failed(
                 error.message, is_final=error.is_final, output=error.output, retry_after_s=error.retry_after_s
@@ -224,6 +226,16 @@ class Carrier:
             log.exception("workflows.node_failed", run=run.id, path=path, type=node.type)
             return self._failed("An internal error; the server's log has it.")
         return Given(outcome="done", at_us=self._now(), output=done.output, wait=done.wait)
+
+    async def _performed(self, performance: Performance) -> NodeDone:
+        """Where Gesta itself is out of reach for a while, that is no failure of the node; nor is that it stops."""
+        performer = self._performers[performance.node.type]
+        for pause_s in OUTAGE_S:
+            try:
+                return await performer(performance)
+            except Unavailable:
+                await asyncio.sleep(pause_s)
+        return await performer(performance)
 
     def _failed(self, message: str, *, is_final: bool = False, output: Any = None, retry_after_s: float = 0.0) -> Given:
         jitter = int.from_bytes(self._ids.random_bytes(2), "big") / 32767.5 - 1
