@@ -335,7 +335,7 @@ async def test_workers_outlive_every_kill_on_postgres(tmp_path: Path) -> None:
         server = await floor.begin("submit")
         stack.push_async_callback(end, server)
         listening = asyncio.create_task(floor.listen(server))
-        points = [f"workflows.{word}:{POINTS_REACHED['workflows.' + word] // 2}" for word in OF_WORKERS]
+        points = [f"workflows.{word}:{POINTS_REACHED['workflows.' + word] // 4}" for word in OF_WORKERS]
         floor.moments.shuffle(points)
         await asyncio.gather(*(workers.die_in_turn(slot, points[slot::3]) for slot in range(3)))
 

@@ -35,8 +35,9 @@ ORGANIZATION = "Shop"
 EVENT = "order.paid"
 # Begun together when a life begins, and how many go on being started at once.
 BURST = 60
-FEW = 16
 STARTERS = 4
+# Of each mode: how many are begun together, and how long a starter rests. One that nobody kills soon starts few.
+LOADS = {"load": (16, 0.05), "burst": (BURST, 0.05), "submit": (BURST, 1.0)}
 SHAPES = ("steps", "each", "flaky", "hook", "timer", "sub", "slow", "paid", "event")
 
 WAITS = Statement("test.waits", *["SELECT run, path FROM workflow_waits WHERE kind = 'webhook' ORDER BY run"] * 2)
@@ -164,10 +165,10 @@ class Child:
         if shape in ("slow", "hook"):
             self.made.append(made.id)
 
-    async def make_many(self) -> None:
+    async def make_many(self, pause_s: float) -> None:
         while True:
             await self.make(self.key())
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(pause_s)
 
     async def wake(self) -> None:
         """What comes from outside: callers, payers. Told twice it counts once."""
@@ -196,7 +197,7 @@ class Child:
                     continue  # it was over already
                 say(stopped=run_id)
 
-    async def load(self, burst: int) -> None:
+    async def load(self, burst: int, pause_s: float) -> None:
         keys = [self.key() for _ in range(burst)]
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.wake())
@@ -204,7 +205,7 @@ class Child:
             for key in keys:
                 tasks.create_task(self.make(key))
             for _ in range(STARTERS):
-                tasks.create_task(self.make_many())
+                tasks.create_task(self.make_many(pause_s))
 
     async def schedule(self) -> None:
         for name in ("every", "soon"):
@@ -236,7 +237,7 @@ async def main(place: str, life: str, mode: str, url: str, again: list[str]) -> 
         if life == "1":
             await child.schedule()
         try:
-            await (child.finish() if mode == "finish" else child.load(FEW if mode == "load" else BURST))
+            await (child.finish() if mode == "finish" else child.load(*LOADS[mode]))
         except* GestaError as errors:
             say(failed=[str(each) for each in errors.exceptions])
             raise
