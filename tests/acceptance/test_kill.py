@@ -31,7 +31,7 @@ from tests.integration.postgres_control import PostgresControl, running_postgres
 ROOT = Path(__file__).resolve().parent.parent.parent
 ARMED = {key: value for key, value in os.environ.items() if not key.startswith("GESTA_")}
 # Those that ingest reaches.
-INGEST = sorted(point for point in POINTS if not point.startswith(("trading.", "executors.")))
+INGEST = sorted(point for point in POINTS if not point.startswith(("trading.", "executors.", "workflows.")))
 # The N-th time that a point is reached: 4 kills for each of 5 points and each database.
 TIMES = (1, 2, 9, 25)
 # Kills at random moments, for each database.
