@@ -32,9 +32,16 @@ _SECURITY_SCHEMES = {
         "name": "linked_account_id",
         "description": "The linked account on whose behalf the key is used.",
     },
+    "webhookSecret": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-webhook-secret",
+        "description": "The secret of a workflow's webhook, where its address does not have it.",
+    },
 }
 EITHER: list[dict[str, list[str]]] = [{"sessionToken": []}, {"apiKey": [], "linkedAccount": []}]
 KEY_ONLY: list[dict[str, list[str]]] = [{"apiKey": []}]
+SECRET_ONLY: list[dict[str, list[str]]] = [{"webhookSecret": []}]
 TOKEN_ONLY: list[dict[str, list[str]]] = [{"sessionToken": []}]
 
 _FAILURES = {

@@ -24,7 +24,6 @@ PUBLIC = "/api/v2/public"
 V1 = "/api/v1"
 SCHEDULED = f"{V1}/workflow/public/scheduled"
 Security = list[dict[str, list[str]]]
-OPEN: Security = []
 
 
 class Call(NamedTuple):
@@ -109,7 +108,7 @@ def _triggers(calls: Triggering) -> Iterable[Call]:
             *("POST", f"{HOOK_PATH}/{{workflow_id}}{path}", f"receive_webhook{suffix}", "The webhook of a workflow"),
             *(tag, calls.hook, models.HookFired, (*failures, 415)),
             headers=("idempotency-key", *headers),
-            security=OPEN,
+            security=openapi.SECRET_ONLY,
         )
 
 
@@ -263,7 +262,9 @@ def _answer(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _parameters(call: Call) -> list[dict[str, Any]]:
     names = [part[1:-1] for part in call.path.split("/") if part.startswith("{")]
     # The address of a webhook has the workflow's own id; elsewhere an alias will do.
-    word = {"type": "string", "pattern": "^[0-9a-f]{24}$"} if call.security == OPEN else {"type": "string"}
+    word = (
+        {"type": "string", "pattern": "^[0-9a-f]{24}$"} if call.security == openapi.SECRET_ONLY else {"type": "string"}
+    )
     found: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": word if name == "workflow_id" else {"type": "string"}}
         for name in names
