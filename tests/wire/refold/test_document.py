@@ -80,8 +80,8 @@ def test_every_operation_documents_its_security_and_its_errors(world: Any, path:
     elif path.endswith("linked-account") and method == "PUT":
         assert operation["security"] == [{"sessionToken": []}, {"apiKey": []}]
     elif "/hook/" in path:
-        # The secret of the address is the credential.
-        assert operation["security"] == []
+        # The secret is the credential, in the address or beside it.
+        assert operation["security"] == [{"webhookSecret": []}]
     else:
         assert operation["security"] == EITHER
     responses = operation["responses"]
