@@ -216,6 +216,8 @@ def test_what_becomes_a_transform_gives_what_was_meant(type: str, payload: dict[
         ),
         ({"type": "0x-swap"}, "type", "a service is called with `http`"),
         ({}, "type", "a node without a type"),
+        ({"connector": []}, "connector", ""),
+        ({"connector": {"type": ["http"]}}, "connector", ""),
         (
             {"type": "code-transform", "payload": {"code": "function transform() {}"}},
             "payload.code",

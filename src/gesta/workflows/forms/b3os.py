@@ -157,7 +157,7 @@ class _Reading(Building):
         connected = connector.get("type") if isinstance(connector, dict) else connector
         if word in BUILT_IN:
             return BUILT_IN[word](self, id, payload)
-        if word in CONNECTED or connected in CONNECTED:
+        if word in CONNECTED or (isinstance(connected, str) and connected in CONNECTED):
             return http(self, id, payload)
         if word in _TYPES and connected is None:
             return _TYPES[word], payload
