@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 import uvloop
 from rich.console import Console
+from typer.core import TyperGroup
 
 from gesta.app import logs
 from gesta.app.settings import Settings, load_settings
@@ -59,3 +60,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 def is_terminal() -> bool:
     """Whether a person reads standard error: then a progress bar helps."""
     return sys.stderr.isatty()
+
+
+def run_listed(context: typer.Context) -> None:
+    """Without a command a group lists, with what the environment says."""
+    command = context.command
+    if context.invoked_subcommand is None and isinstance(command, TyperGroup):
+        listed = command.commands["list"]
+        with listed.make_context("list", [], parent=context) as inner:
+            listed.invoke(inner)

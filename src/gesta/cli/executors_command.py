@@ -12,8 +12,8 @@ from typing import Annotated, Any
 
 import typer
 from rich.text import Text
-from typer.core import TyperGroup
 
+from gesta.cli.common import run_listed
 from gesta.cli.connection import (
     CALL_AT_FAULT,
     SEARCHED_ROWS,
@@ -96,12 +96,7 @@ LimitOption = Annotated[
 
 
 def executors(context: typer.Context) -> None:
-    command = context.command
-    if context.invoked_subcommand is None and isinstance(command, TyperGroup):
-        # As `list`, with what the environment says.
-        listed = command.commands["list"]
-        with listed.make_context("list", [], parent=context) as inner:
-            listed.invoke(inner)
+    run_listed(context)
 
 
 def list_executors(

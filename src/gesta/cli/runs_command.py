@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from gesta.cli.common import err
+from gesta.cli.common import err, run_listed
 from gesta.cli.connection import (
     CALL_AT_FAULT,
     SEARCHED_ROWS,
@@ -28,7 +28,6 @@ from gesta.cli.run_views import line_of, sentence, table_of, tree_of
 from gesta.cli.run_waiting import FIRST_PAUSE_S, OVER, waited
 from gesta.cli.tables import REFRESH_S, print_json, screen, show
 from gesta.cli.workflow_files import checked, payload_of, text_of
-from gesta.cli.workflows_command import run_listed
 from gesta.client import UNSET, ClientError, Gesta, NotFound, RateLimited, Unavailable, Unreachable
 from gesta.kernel.errors import InvalidInput
 

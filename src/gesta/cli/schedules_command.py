@@ -10,10 +10,11 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
+from gesta.cli.common import run_listed
 from gesta.cli.connection import JsonOption, TokenOption, UrlOption, WatchOption, said, server
 from gesta.cli.tables import epoch_ms, is_wide, listing, print_json, screen, short, show, when
 from gesta.cli.workflow_files import payload_of
-from gesta.cli.workflows_command import WorkflowArgument, found, run_listed
+from gesta.cli.workflows_command import WorkflowArgument, found
 from gesta.client import Gesta, NotFound
 from gesta.kernel.errors import InvalidInput
 

@@ -10,8 +10,8 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from typer.core import TyperGroup
 
+from gesta.cli.common import run_listed
 from gesta.cli.connection import JsonOption, TokenOption, UrlOption, WatchOption, said, server
 from gesta.cli.tables import epoch_ms, is_wide, listing, print_json, screen, short, show, when
 from gesta.cli.workflow_files import checked, tell_problems
@@ -49,15 +49,6 @@ def register(app: typer.Typer) -> None:
 
 def workflows(context: typer.Context) -> None:
     run_listed(context)
-
-
-def run_listed(context: typer.Context) -> None:
-    """Without a command a group lists, with what the environment says."""
-    command = context.command
-    if context.invoked_subcommand is None and isinstance(command, TyperGroup):
-        listed = command.commands["list"]
-        with listed.make_context("list", [], parent=context) as inner:
-            listed.invoke(inner)
 
 
 def list_workflows(

@@ -51,6 +51,7 @@ from gesta.executors.snapshots import INTERVAL_S, Snapshots
 from gesta.executors.watching import Watching
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError, NotFound, ServerError
+from gesta.kernel.events import set_within
 from gesta.ledger.records import Execution, ExecutorDetail, NewEvent, Severity, Status, Transition
 from gesta.storage.program import Database
 from gesta.trading.instruments import Instrument
@@ -351,12 +352,7 @@ class Runner:
             next_us = min((moment for moment in moments if moment is not None), default=None)
             self._wake.clear()
             wait_s = 3600.0 if next_us is None else max(0.0, (next_us - self._engine.clock.now_us()) / 1_000_000)
-            try:
-                # Not `wait_for`, which may take a wake-up for the answer to its cancellation, and then never ends.
-                async with asyncio.timeout(wait_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            await set_within(self._wake, wait_s)
 
     def _look(self, live: Live, *, moved: bool = False) -> None:
         """Let the machine look as often as it wants to at once, then say what wakes it next."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput
+from gesta.kernel.events import set_within
 from gesta.ledger import appending, changing, daily, groups, reading, scanning
 from gesta.ledger.bounds import check_amounts, check_time, check_values
 from gesta.ledger.query import (
@@ -185,12 +186,7 @@ class StoredLedger:
             left_s = deadline - self._clock.monotonic_s()
             if left_s <= 0:
                 return False
-            try:
-                # Not `wait_for`, which may lose its caller's cancellation to a commit of the same moment.
-                async with asyncio.timeout(min(left_s, LOOK_S)):
-                    await grown.wait()
-            except TimeoutError:
-                continue
+            await set_within(grown, min(left_s, LOOK_S))
         return True
 
     async def summary(self, query: Filter, *, by: frozenset[str]) -> list[SummaryRow]:

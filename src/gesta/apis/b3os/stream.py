@@ -21,6 +21,7 @@ from gesta.apis.b3os.door import EVENTS_PER_READ, Door, encoder
 from gesta.apis.b3os.parameters import MAX_EVENT_SEQ, EventsQuery
 from gesta.apis.b3os.watching import Watch, Watching
 from gesta.kernel.errors import CallerError, InvalidInput, Unavailable
+from gesta.kernel.events import set_within
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Event, Execution
 
@@ -163,10 +164,7 @@ class _EventStream(Response):
                 yield await self._frame([event], is_whole=False)
             if follow.is_over:
                 return
-            try:
-                async with asyncio.timeout(self._heartbeat_s):
-                    await watch.changed.wait()
-            except TimeoutError:
+            if not await set_within(watch.changed, self._heartbeat_s):
                 if not await self._may_go_on():
                     return
                 events = []

@@ -19,6 +19,7 @@ from gesta.apis.crosstrade.admission import bearer_of
 from gesta.apis.crosstrade.errors import response_of
 from gesta.apis.crosstrade.stream_session import POLICY_VIOLATION, Session, Shared
 from gesta.kernel.errors import CallerError, GestaError, Unavailable
+from gesta.kernel.events import set_within
 
 GOING_AWAY: Final = 1001
 REPLACED: Final = "Session active elsewhere"
@@ -105,10 +106,7 @@ class Stream:
         self._empty = asyncio.Event()
         for session in self._sessions:
             session.end(GOING_AWAY, STOPPING)
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._empty.wait()
-        except TimeoutError:
+        if not await set_within(self._empty, deadline_s):
             log.warning("stream.orphaned", connections=len(self._sessions))
 
 

@@ -20,6 +20,7 @@ from gesta.apis.hummingbot.ws_changes import Changes
 from gesta.apis.hummingbot.ws_session import POLICY_VIOLATION, Session, message_of
 from gesta.apis.hummingbot.ws_views import Views
 from gesta.kernel.errors import CallerError, Conflict, GestaError, Unauthenticated, Unavailable
+from gesta.kernel.events import set_within
 from gesta.kernel.json import encode_json
 
 PATH: Final = "/ws/executors"
@@ -150,10 +151,7 @@ class Stream:
         self._empty = asyncio.Event()
         for session in self._sessions:
             session.end(GOING_AWAY, "The server is stopping")
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._empty.wait()
-        except TimeoutError:
+        if not await set_within(self._empty, deadline_s):
             log.warning("executors.orphaned", connections=len(self._sessions))
 
 

@@ -20,6 +20,7 @@ from gesta.apis.native.auth import Directory
 from gesta.apis.native.codec import encoder, view_event, view_execution
 from gesta.desk.reading import Reading
 from gesta.kernel.errors import Unavailable
+from gesta.kernel.events import set_within
 from gesta.ledger.records import FeedItem, Kind, Source, Status
 
 log = structlog.get_logger("gesta.stream")
@@ -285,10 +286,7 @@ class Hub:
         self._empty = asyncio.Event()
         for channel in self._channels.values():
             channel.wake()
-        try:
-            async with asyncio.timeout(deadline_s):
-                await self._empty.wait()
-        except TimeoutError:
+        if not await set_within(self._empty, deadline_s):
             log.warning("stream.orphaned", subscribers=self.subscriber_count)
         for channel in self._channels.values():
             if channel.task is not None:

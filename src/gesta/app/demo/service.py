@@ -8,7 +8,7 @@ import json
 import socket
 from collections import OrderedDict
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from starlette.routing import Route
 from gesta.app.demo import shop
 from gesta.app.demo.shop import MIDDLES, SLOW_S, Mood
 from gesta.kernel.clock import Clock
+from gesta.kernel.events import set_within
 
 HOST = "127.0.0.1"
 PORT_FILE = "demo-service-port"
@@ -68,8 +69,7 @@ class Service:
         if mood is Mood.BUSY:
             return JSONResponse({"error": "Busy; try again."}, 503)
         if mood is Mood.SLOW:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.ending.wait(), SLOW_S)
+            await set_within(self.ending, SLOW_S)
         return JSONResponse(answer, status)
 
     def _attempt(self, request: Request) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from contextlib import suppress
 from functools import partial
 
 import httpcore
@@ -19,6 +18,7 @@ import structlog
 from gesta.kernel.clock import Clock
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError
+from gesta.kernel.events import set_within
 from gesta.kernel.ids import IdSource, hex_id
 from gesta.kernel.json import encode_json
 from gesta.storage.program import Database, Fetch, Program
@@ -128,9 +128,7 @@ class Deliverer:
             except Exception:
                 # It must outlive a defect that one delivery shows.
                 log.exception("webhooks.failed")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._kick.wait()
+            await set_within(self._kick, wait_s)
 
     async def _wait_s(self) -> float:
         busy = self._full()

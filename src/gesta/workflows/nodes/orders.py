@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
@@ -13,6 +12,7 @@ from gesta.access.model import Account, AccountType, Principal, Scope
 from gesta.desk.trading.face import Trading
 from gesta.desk.trading.requests import PlaceOrder
 from gesta.desk.trading.views import OrderUpdate, OrderView, Update
+from gesta.kernel.events import set_within
 from gesta.trading.order_states import TERMINAL
 from gesta.trading.orders import OrderState, OrderType, Side, TimeInForce
 from gesta.workflows.nodes.face import NodeFailed, Performance, Performed
@@ -63,10 +63,7 @@ class SubmitOrder:
         try:
             view = await self._trading.place(principal, account, request)
             while not _is_enough(view.order.state, is_final):
-                # Not `wait_for`, which forgets a cancellation that comes with the word.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._look_s):
-                        await told.wait()
+                await set_within(told, self._look_s)
                 told.clear()
                 view = await self._trading.order(principal, account, view.order.id)
             return view

@@ -18,6 +18,7 @@ import structlog
 from gesta.kernel.clock import Clock
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import CallerError, GestaError, Unavailable
+from gesta.kernel.events import set_within
 from gesta.kernel.ids import IdSource
 from gesta.storage.program import Database
 from gesta.workflows.graph.definition import NodeType
@@ -303,12 +304,7 @@ class _Segment:
         return next_us - self.carrier.clock.now_us() <= SHORT_S * US
 
     async def _until(self, at_us: int) -> None:
-        wait_s = max(0.0, (at_us - self.carrier.clock.now_us()) / US)
-        try:
-            async with asyncio.timeout(wait_s):
-                await self.stop.wait()
-        except TimeoutError:
-            return
+        await set_within(self.stop, max(0.0, (at_us - self.carrier.clock.now_us()) / US))
 
     async def _perform(self, paths: tuple[str, ...]) -> None:
         claimed, progress = self.claimed, self.progress

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -19,6 +18,7 @@ import structlog
 from gesta.kernel.clock import Clock
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import GestaError, Unavailable
+from gesta.kernel.events import set_within
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import Execution, Kind, RunDetail
 from gesta.ledger.store import StoredLedger
@@ -217,11 +217,7 @@ class RunService:
             await self._submit_due()
             ((next_us,),) = await self._read("run.next_wake", ())
             wait_s = LOOK_S if next_us is None else min(LOOK_S, max(0.0, (next_us - self._clock.now_us()) / US))
-            try:
-                async with asyncio.timeout(wait_s):
-                    await self._kick.wait()
-            except TimeoutError:
-                continue
+            await set_within(self._kick, wait_s)
 
     async def _passed(self, organization: int, run_id: str) -> None:
         changed = await self._database.write(
@@ -277,9 +273,7 @@ class RunService:
                     name = f"ends of organization {organization}"
                     follow = partial(self._follow, organization)
                     followed[organization] = asyncio.create_task(self._for_ever(name, follow), name=name)
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_S):
-                        await self._awaited.wait()
+                await set_within(self._awaited, LOOK_S)
         finally:
             for task in followed.values():
                 task.cancel()

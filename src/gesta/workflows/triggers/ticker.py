@@ -15,6 +15,7 @@ import structlog
 from gesta.kernel.clock import Clock
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import CallerError, GestaError
+from gesta.kernel.events import set_within
 from gesta.storage.program import Database, Fetch, Program
 from gesta.workflows.definitions import rows as definitions
 from gesta.workflows.definitions.rows import WorkflowRow
@@ -71,8 +72,7 @@ class Ticker:
             except Exception:
                 # It must outlive a defect that one schedule shows.
                 log.exception("workflows.schedules_failed")
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._kick.wait(), wait_s)
+            await set_within(self._kick, wait_s)
 
     async def _wait_s(self) -> float:
         next_us = await self._database.read(_next, snapshot=False)
