@@ -186,6 +186,20 @@ def note(organization: int, execution_id: str, events: Sequence[NewEvent], now_u
     return made
 
 
+def note_newest(execution: Execution, events: Sequence[NewEvent], now_us: int) -> Program[Execution]:
+    """Notes on the execution that the same transaction appended last: its place is the feed's end. The execution as
+    it stands then."""
+    organization, seq = execution.organization, execution.seq
+    made = [event_of(event, execution.id, seq + place, now_us, None, None) for place, event in enumerate(events, 1)]
+    if not made:
+        return execution
+    rid = organization << SEQ_BITS | seq
+    yield Many(SQL["event.add"], [event_row(organization, rid, event) for event in made])
+    yield Fetch(SQL["execution.touch"], (rid, made[-1].seq))
+    yield from _advance(organization, made[-1].seq)
+    return msgspec.structs.replace(execution, seq=made[-1].seq)
+
+
 def find(organization: int, execution_id: str, account: int | None) -> Program[Row | None]:
     """The row of an id; with `account`, also when another account has the vendor's id and this one a derived id."""
     rows = yield Fetch(SQL["execution.get"], (organization, key_of(execution_id), execution_id))

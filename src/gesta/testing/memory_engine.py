@@ -152,6 +152,11 @@ class _MemorySteps:
         first, self._drawn = self._drawn, self._drawn + len(wave)
         return list(await asyncio.gather(*(self._perform(first + index, step) for index, step in enumerate(wave))))
 
+    async def attempt(self, step: Step) -> str:
+        if self._engine.is_stopping():
+            raise asyncio.CancelledError
+        return await step.body()
+
     async def _perform(self, number: int, step: Step) -> str:
         if number not in self._outcomes:
             self._outcomes[number] = await step.body()

@@ -28,6 +28,10 @@ class Steps(Protocol):
         interruption gives the same text again without being run; one that did not is run again."""
         ...
 
+    async def attempt(self, step: Step) -> str:
+        """What one step gives, which is not kept: for what the segment's own end keeps at once, or `perform` then."""
+        ...
+
 
 #: Carries out one segment. It is told the same again after an interruption, and must ask for the same steps.
 Carry = Callable[[SegmentId, Steps], Awaitable[None]]

@@ -365,6 +365,10 @@ class _Steps:
             await asyncio.gather(*tasks, return_exceptions=True)
             raise
 
+    async def attempt(self, step: Step) -> str:
+        self._engine.refuse_when_stopping()
+        return await step.body()
+
 
 async def _run(reservation: StepReservation, step: Step) -> str:
     async def body() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,8 @@ from gesta.kernel.crash import reach
 from gesta.kernel.errors import CallerError, GestaError, Unavailable
 from gesta.kernel.events import set_within
 from gesta.kernel.ids import IdSource
-from gesta.storage.program import Database
+from gesta.ledger.records import NewEvent
+from gesta.storage.program import Database, Program
 from gesta.workflows.graph.definition import NodeType
 from gesta.workflows.graph.progress import (
     Event,
@@ -40,11 +42,14 @@ from gesta.workflows.nodes.face import Performed as NodeDone
 from gesta.workflows.runs import journal
 from gesta.workflows.runs.journal import Changed, Claimed
 from gesta.workflows.runs.rows import Plans, SegmentId, encoder
+from gesta.workflows.runs.telling import events_between
 from gesta.workflows.runtime import Step, Steps
 
 US = 1_000_000
 # What is over sooner than this is waited for in memory; what takes longer is parked.
 SHORT_S = 2.0
+# What the timeline shows of a run under way is at most so old: waves that are over sooner are told together.
+TELL_S = 0.2
 # Outputs of a node that are larger fail it.
 MOST_OUTPUT_BYTES = 4 * 1024 * 1024
 RETRY_S = (0.1, 0.5, 1.0, 2.0, 5.0)
@@ -260,26 +265,31 @@ class _Segment:
         self.steps = steps
         self.stop = stop
         self.progress = claimed.run.progress
-        # What the timeline has, and how many waves it has been told of.
+        # What happened up to `told`, after so many waves, and is not on the timeline yet.
         self.told = claimed.run.progress
         self.waves = 0
-        self.telling: asyncio.Task[Changed] | None = None
+        self.untold: list[NewEvent] = []
+        self.telling: asyncio.Task[None] | None = None
+        self.hurries = asyncio.Event()
+        self.is_ending = False
         self.is_handed_back = False
 
     async def carry(self) -> None:
         try:
             await self._go_on()
         except asyncio.CancelledError:
+            if self.telling is not None:
+                self.telling.cancel()
             raise
         except Exception:
             # The run's record says so; nothing would take it up again otherwise.
             log.exception("workflows.run_failed", run=self.claimed.run.id)
             self.progress = _broken(self.progress, self.carrier.clock.now_us())
-        await self._tell_all()
-        told, progress, segment = self.told, self.progress, self.claimed.run.segment_id
+        await self._tell_no_more()
+        events, told, progress, segment = self.untold, self.told, self.progress, self.claimed.run.segment_id
         reach("workflows.settling")
         await self.carrier.write(
-            lambda: journal.settle(self.claimed, told, progress, self.carrier.clock.now_us()), segment
+            lambda: journal.settle(self.claimed, events, told, progress, self.carrier.clock.now_us()), segment
         )
 
     async def _go_on(self) -> None:
@@ -309,7 +319,10 @@ class _Segment:
     async def _perform(self, paths: tuple[str, ...]) -> None:
         claimed, progress = self.claimed, self.progress
         wave = [self._step_of(claimed, path, progress) for path in paths]
-        texts = await self.steps.perform(wave)
+        # One that nobody has begun need not be looked up on the engine's record; and what it gave need not be kept
+        # there if the segment ends with it, since its end is kept at once.
+        is_direct = claimed.is_new and len(wave) == 1 and not claimed.plan.may_take_long
+        texts = [await self.steps.attempt(wave[0])] if is_direct else await self.steps.perform(wave)
         given = [(path, _given_decoder.decode(text)) for path, text in zip(paths, texts, strict=True)]
         # What was done counts, also beside something that ends the run.
         for path, each in sorted(given, key=lambda pair: pair[1].outcome != "done"):
@@ -317,10 +330,18 @@ class _Segment:
             if event is not None:
                 await self._step(event)
         self.is_handed_back = any(each.outcome == "elsewhere" for _, each in given)
+        if self._ends():
+            return
+        if is_direct:
+            await self.steps.perform([_kept(wave[0], texts[0])])
+        self._tell()
+
+    def _ends(self) -> bool:
+        """Whether nothing more is done in this segment."""
+        if self.progress.is_over or self.is_handed_back:
+            return True
         needs = todo(self.progress)
-        if not self.progress.is_over and needs.performs and not self.is_handed_back:
-            # The last wave is told with the segment's end.
-            await self._tell()
+        return not needs.performs and not self._is_short(needs.next_us, needs.waits)
 
     def _step_of(self, claimed: Claimed, path: str, progress: Progress) -> Step:
         async def body() -> str:
@@ -358,23 +379,50 @@ class _Segment:
             # What was logged and is not told yet.
             self.progress = msgspec.structs.replace(self.progress, lines=(*lines, *self.progress.lines))
 
-    async def _tell(self) -> None:
-        """Put the wave on the timeline while the next one is performed."""
-        await self._tell_all()
+    def _tell(self) -> None:
+        """Have what has happened put on the timeline soon, while the next wave is performed."""
         self.waves += 1
-        claimed, wave, told, progress = self.claimed, self.waves, self.told, self.progress
-        self.telling = asyncio.create_task(
-            self.carrier.write(
-                lambda: journal.advance(claimed, wave, told, progress, self.carrier.clock.now_us()),
-                claimed.run.segment_id,
-            )
-        )
-        self.told = self.progress = msgspec.structs.replace(progress, lines=())
+        events = events_between(self.claimed.plan, self.told, self.progress)
+        has_answered = self.told.answer is None and self.progress.answer is not None
+        self.told = self.progress = msgspec.structs.replace(self.progress, lines=())
+        if self.waves <= self.claimed.run.wave:
+            # It was told before an interruption.
+            return
+        self.untold += events
+        if has_answered:
+            # Somebody may wait for that.
+            self.hurries.set()
+        if self.telling is None or self.telling.done():
+            self.telling = asyncio.create_task(self._tell_soon())
 
-    async def _tell_all(self) -> None:
-        telling, self.telling = self.telling, None
-        if telling is not None:
-            await telling
+    async def _tell_soon(self) -> None:
+        while self.untold:
+            await set_within(self.hurries, TELL_S)
+            if self.is_ending:
+                return
+            self.hurries.clear()
+            claimed, wave, events, told = self.claimed, self.waves, self.untold, self.told
+            self.untold = []
+            await self.carrier.write(partial(self._advance, claimed, wave, events, told), claimed.run.segment_id)
+
+    def _advance(self, claimed: Claimed, wave: int, events: list[NewEvent], told: Progress) -> Program[Changed]:
+        return journal.advance(claimed, wave, events, told, self.carrier.clock.now_us())
+
+    async def _tell_no_more(self) -> None:
+        """The segment's end tells what is not being told now."""
+        self.is_ending = True
+        self.hurries.set()
+        if self.telling is not None:
+            await self.telling
+
+
+def _kept(step: Step, text: str) -> Step:
+    """The step, when it has given its text."""
+
+    async def body() -> str:
+        return text
+
+    return Step(step.name, body)
 
 
 def _broken(progress: Progress, at_us: int) -> Progress:

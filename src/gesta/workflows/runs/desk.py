@@ -324,8 +324,10 @@ class RunDesk:
     # -- watching
 
     async def finished(self, principal: Principal, run_id: str, *, timeout_s: float) -> Execution | None:
-        execution = await self._reading.get(principal, run_id, kind=Kind.RUN)
-        return await self._service.finished(execution, timeout_s)
+        organization = principal.organization.id
+        return await self._service.finished(
+            organization, run_id, timeout_s, lambda: self._reading.get(principal, run_id, kind=Kind.RUN)
+        )
 
     async def run(self, principal: Principal, run_id: str) -> RunView:
         execution = await self._reading.get(principal, run_id, kind=Kind.RUN)

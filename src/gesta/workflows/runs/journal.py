@@ -73,12 +73,14 @@ _woken_decoder = msgspec.json.Decoder(Woken)
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction did: segments to submit, and those of them that need the trading desk, the feed position that
-    it came to, runs that are over now, and ends that a run waits for from now on: (organization, kind, key)."""
+    it came to, runs that are over or have answered now, the first moment that a parked run waits for, and ends that a
+    run waits for from now on: (organization, kind, key)."""
 
     due: tuple[SegmentId, ...] = ()
     at_desk: tuple[SegmentId, ...] = ()
     seq: int = 0
-    over: tuple[tuple[int, str], ...] = ()
+    over: tuple[Execution, ...] = ()
+    wake_at_us: int | None = None
     awaits: tuple[tuple[int, WaitKind, str], ...] = ()
     is_done: bool = True
     # Whether webhook endpoints are to be sent something.
@@ -90,6 +92,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
             at_desk=(*self.at_desk, *other.at_desk),
             seq=max(self.seq, other.seq),
             over=(*self.over, *other.over),
+            wake_at_us=min((at for at in (self.wake_at_us, other.wake_at_us) if at is not None), default=None),
             awaits=(*self.awaits, *other.awaits),
             is_done=self.is_done,
             is_told=self.is_told or other.is_told,
@@ -100,10 +103,11 @@ NOTHING = Changed(is_done=False)
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
-    """A segment that this process carries out: the run as it is, and its plan."""
+    """A segment that this process carries out: the run as it is, and its plan. `is_new`: nobody has begun it before."""
 
     run: RunRow
     plan: Plan
+    is_new: bool = False
 
 
 # -- birth
@@ -159,12 +163,27 @@ def born(
     if run.state != RunState.UNPAID:
         # One that is this process's own from the first has started with its birth.
         started = (_started(now_us),) if run.state == RunState.RUNNING else ()
-        changed = changed.with_((yield from _tell(run, plan, None, now_us, first=started)))
+        events = (*started, *events_between(plan, None, run.progress))
+        if run.state in (RunState.DUE, RunState.RUNNING):
+            # Its row says so already.
+            changed = changed.with_((yield from _note_birth(run, row, result, events, now_us)))
+        else:
+            changed = changed.with_((yield from _tell(run, plan, events, now_us)))
         changed = changed.with_((yield from _write_waits(run)))
         if run.state in (RunState.DUE, RunState.RUNNING):
             changed = changed.with_(_submits(run.segment_id, owner))
     reach("workflows.born.rows")
     return result, changed
+
+
+def _note_birth(
+    run: RunRow, row: appending.Encoded, result: AppendResult, events: Sequence[NewEvent], now_us: int
+) -> Program[Changed]:
+    """What a run's birth led to that changes nothing of its execution."""
+    execution = appending.as_recorded(run.organization, row.row, result, now_us)
+    execution = yield from changing.note_newest(execution, events, now_us)
+    is_told = yield from tell(run, execution, told_of(events), now_us)
+    return Changed(seq=execution.seq, is_told=is_told)
 
 
 # -- a segment
@@ -187,25 +206,27 @@ def claim(segment: SegmentId, owner: str, plans: Plans, now_us: int) -> Program[
         change = Transition(event=event, status=Status.RUNNING)
         execution = yield from changing.transition(run.organization, run.id, None, change, now_us)
         yield from tell(run, execution, told_of([event]), now_us)
-    return Claimed(run=after, plan=plan)
+    return Claimed(run=after, plan=plan, is_new=run.state == RunState.DUE)
 
 
-def advance(claimed: Claimed, wave: int, before: Progress, after: Progress, now_us: int) -> Program[Changed]:
-    """What a wave of a segment did, on the timeline. Nothing for a process that lost the run, or a wave told before."""
-    run = yield from get(claimed.run.organization, claimed.run.id)
-    if run is None or run.fence != claimed.run.fence or run.wave >= wave or run.state != RunState.RUNNING:
+def advance(claimed: Claimed, wave: int, events: Sequence[NewEvent], after: Progress, now_us: int) -> Program[Changed]:
+    """What a segment's waves did up to this one, on the timeline. Nothing for a process that lost the run."""
+    run = yield from _mine(claimed)
+    if run is None:
         return NOTHING
     told = msgspec.structs.replace(run, progress=after)
     yield Fetch(SQL["run.wave"], (run.organization, run.id, wave))
     reach("workflows.advance")
-    return (yield from _tell(told, claimed.plan, before, now_us))
+    return (yield from _tell(told, claimed.plan, events, now_us))
 
 
-def settle(claimed: Claimed, before: Progress, after: Progress, now_us: int) -> Program[Changed]:
-    """The end of a segment: the run is over, or parked, or goes on at once with what came for it meanwhile. `before` is
-    what the last `advance` told."""
-    run = yield from get(claimed.run.organization, claimed.run.id)
-    if run is None or run.fence != claimed.run.fence or run.state != RunState.RUNNING:
+def settle(
+    claimed: Claimed, events: Sequence[NewEvent], before: Progress, after: Progress, now_us: int
+) -> Program[Changed]:
+    """The end of a segment: the run is over, or parked, or goes on at once with what came for it meanwhile. `events`
+    are what happened up to `before`, and is not told yet."""
+    run = yield from _mine(claimed)
+    if run is None:
         return NOTHING
     progress = after
     wakes = yield Fetch(SQL["wake.all"], (run.organization, run.id))
@@ -216,7 +237,17 @@ def settle(claimed: Claimed, before: Progress, after: Progress, now_us: int) -> 
     if wakes:
         yield Fetch(SQL["wake.clear"], (run.organization, run.id))
     reach("workflows.settle")
-    return (yield from _put(run, claimed.plan, before, progress, now_us))
+    told = (*events, *events_between(claimed.plan, before, progress))
+    return (yield from _put(run, claimed.plan, told, progress, now_us))
+
+
+def _mine(claimed: Claimed) -> Program[RunRow | None]:
+    """The run as it was claimed, and whether it is to stop. None for a process that lost it."""
+    run = claimed.run
+    rows = yield Fetch(SQL["run.mine"], (run.organization, run.id))
+    if not rows or rows[0][:2] != (RunState.RUNNING, run.fence):
+        return None
+    return msgspec.structs.replace(run, stop_asked=bool(rows[0][2]))
 
 
 # -- what comes from outside
@@ -233,7 +264,7 @@ def woken(organization: int, run_id: str, event: Woken, plans: Plans, now_us: in
         after = _step(plan, run.progress, event)
         if after is run.progress or (visit is not None and after.runs.get(event.path) is visit):
             return NOTHING
-        return (yield from _put(run, plan, run.progress, after, now_us))
+        return (yield from _put(run, plan, events_between(plan, run.progress, after), after, now_us))
     if visit is not None and visit.status.is_over:
         return NOTHING
     yield Fetch(SQL["wake.add"], (organization, run_id, encoder.encode(event)))
@@ -248,7 +279,7 @@ def passed(organization: int, run_id: str, plans: Plans, now_us: int) -> Program
         return NOTHING
     plan = yield from plans.of(run)
     after = _step(plan, run.progress, Passed(at_us=now_us))
-    return (yield from _put(run, plan, run.progress, after, now_us))
+    return (yield from _put(run, plan, events_between(plan, run.progress, after), after, now_us))
 
 
 def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by: dict[str, Any]) -> Program[Changed]:
@@ -270,7 +301,8 @@ def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by:
         yield Fetch(payments.SQL["checkout.abandon"], (organization, run_id, now_us))
     plan = yield from plans.of(run)
     after = _step(plan, run.progress, StopAsked(at_us=now_us))
-    return (yield from _put(run, plan, run.progress, after, now_us, first=(asked,)))
+    told = (asked, *events_between(plan, run.progress, after))
+    return (yield from _put(run, plan, told, after, now_us))
 
 
 def paid(
@@ -288,7 +320,7 @@ def paid(
     queued = Transition(event=NewEvent(type="run.queued", title="Queued", at_us=now_us), status=Status.QUEUED)
     execution = yield from changing.transition(organization, run_id, None, queued, now_us)
     begun = msgspec.structs.replace(run, progress=progress)
-    changed = yield from _put(begun, plan, None, progress, now_us)
+    changed = yield from _put(begun, plan, events_between(plan, None, progress), progress, now_us)
     reach("workflows.paid")
     return changed.with_(Changed(seq=execution.seq))
 
@@ -308,7 +340,7 @@ def unpaid_over(
     change = Transition(event=event, status=status, detail=told)
     execution = yield from changing.transition(organization, run_id, None, change, now_us)
     is_told = yield from tell(run, execution, [Told(HOOK_OF_STATUS[status], event)], now_us)
-    return Changed(seq=execution.seq, over=((organization, run_id),), is_told=is_told)
+    return Changed(seq=execution.seq, over=(execution,), is_told=is_told)
 
 
 def again(
@@ -329,7 +361,7 @@ def again(
     change = Transition(event=event, status=Status.QUEUED, detail=detail)
     execution = yield from changing.transition(organization, run_id, None, change, now_us)
     reopened = msgspec.structs.replace(run, stop_asked=False)
-    changed = yield from _put(reopened, plan, progress, progress, now_us)
+    changed = yield from _put(reopened, plan, (), progress, now_us)
     return changed.with_(Changed(seq=execution.seq))
 
 
@@ -347,16 +379,8 @@ def _execution(run: RunRow) -> Program[Execution]:
     return execution_of(row)
 
 
-def _put(
-    run: RunRow,
-    plan: Plan,
-    before: Progress | None,
-    progress: Progress,
-    now_us: int,
-    *,
-    first: tuple[NewEvent, ...] = (),
-) -> Program[Changed]:
-    """A run between two segments, as its progress says: over, due, or parked."""
+def _put(run: RunRow, plan: Plan, events: Sequence[NewEvent], progress: Progress, now_us: int) -> Program[Changed]:
+    """A run between two segments, as its progress says: over, due, or parked. `events` led to it."""
     needs = todo(progress)
     state, segment, wake_at_us = RunState.PARKED, run.segment, needs.next_us
     if progress.is_over:
@@ -380,7 +404,7 @@ def _put(
         # What came for it before it was begun, and is not looked at any more.
         yield Fetch(SQL["wake.clear"], (run.organization, run.id))
     changed = yield from _write_waits(after)
-    changed = changed.with_((yield from _tell(after, plan, before, now_us, first=first)))
+    changed = changed.with_((yield from _tell(after, plan, events, now_us)))
     if state == RunState.DUE:
         changed = changed.with_(_submits(after.segment_id, after.owner))
     reach("workflows.put")
@@ -410,17 +434,16 @@ def _write_waits(run: RunRow) -> Program[Changed]:
     if rows:
         yield Many(SQL["wait.add"], rows)
     ends = [wait for wait in waits.values() if wait.kind in ENDED_KINDS]
-    return Changed(awaits=tuple((run.organization, wait.kind, wait.key) for wait in ends))
+    awaits = tuple((run.organization, wait.kind, wait.key) for wait in ends)
+    return Changed(awaits=awaits, wake_at_us=run.wake_at_us)
 
 
-def _tell(
-    run: RunRow, plan: Plan, before: Progress | None, now_us: int, *, first: tuple[NewEvent, ...] = ()
-) -> Program[Changed]:
+def _tell(run: RunRow, plan: Plan, events: Sequence[NewEvent], now_us: int) -> Program[Changed]:
     """Events, detail and status of the execution, and whoever waits for the run's end."""
     progress = run.progress
     execution = yield from _execution(run)
     assert isinstance(execution.detail, RunDetail)
-    asked = [Transition(event=event) for event in (*first, *events_between(plan, before, progress))]
+    asked = [Transition(event=event) for event in events]
     detail = detail_of(plan, progress, execution.detail)
     status = _status(run, execution.status)
     if status is not None:
@@ -436,10 +459,8 @@ def _tell(
     changes = [changing.Asked(run.id, None, change) for change in asked]
     made = yield from changing.transitions(run.organization, changes, now_us)
     is_told = yield from tell(run, made[-1], told_of([change.event for change in asked]), now_us)
-    changed = Changed(seq=made[-1].seq, is_told=is_told)
-    if run.state == RunState.OVER:
-        changed = changed.with_(Changed(over=((run.organization, run.id),)))
-    return changed
+    is_news = run.state == RunState.OVER or progress.answer is not None
+    return Changed(seq=made[-1].seq, is_told=is_told, over=(made[-1],) if is_news else ())
 
 
 def _started(now_us: int) -> NewEvent:

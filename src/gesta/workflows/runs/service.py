@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -36,6 +36,8 @@ US = 1_000_000
 # Other processes park and stop runs too: their rows are looked at this often, at least.
 LOOK_S = 5.0
 STOPS_S = 0.5
+# While the timers are looked at, every new one has them looked at again.
+AWAKE_US = 2**63
 AT_ONCE = 200
 FEED = 500
 _KINDS = (Kind.EXECUTOR, Kind.RUN)
@@ -64,7 +66,9 @@ class RunService:
         self._kick = asyncio.Event()
         self._awaited = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._waiting: defaultdict[tuple[int, str], list[asyncio.Future[None]]] = defaultdict(list)
+        # Until when the loop of the timers sleeps.
+        self._sleeps_until_us = AWAKE_US
+        self._waiting: defaultdict[tuple[int, str], list[asyncio.Future[Execution]]] = defaultdict(list)
         self._is_started = False
         self._handed_before: frozenset[SegmentId] = frozenset()
         self._handed_at_s = 0.0
@@ -112,7 +116,7 @@ class RunService:
     def hand(self, run: RunRow, plan: Plan) -> None:
         """One that was: it is on disk now."""
         if self.carrier is not None:
-            self.carrier.hand(Claimed(run=run, plan=plan))
+            self.carrier.hand(Claimed(run=run, plan=plan, is_new=True))
 
     def check(self) -> None:
         """Raise Unavailable unless runs can be taken now."""
@@ -135,15 +139,16 @@ class RunService:
         if changed.at_desk:
             await self._engine.submit(changed.at_desk, needs_desk=True)
         for over in changed.over:
-            for future in self._waiting.pop(over, ()):
+            for future in self._waiting.pop((over.organization, over.id), ()):
                 if not future.done():
-                    future.set_result(None)
+                    future.set_result(over)
         if changed.is_told and self.on_told is not None:
             self.on_told()
         if changed.awaits:
             self._awaited.set()
             await self._look_at(changed.awaits)
-        self._kick.set()
+        if changed.wake_at_us is not None and changed.wake_at_us < self._sleeps_until_us:
+            self._kick.set()
 
     async def wake(self, organization: int, run_id: str, event: Woken) -> bool:
         """What a node waited for. False: it did not wait (any more)."""
@@ -163,35 +168,46 @@ class RunService:
             self.carrier.stop(organization, run_id)
         return changed.is_done
 
-    async def finished(self, execution: Execution, timeout_s: float) -> Execution | None:
-        """The run once it is over, or None at the timeout. Also one that another process carries out."""
-        organization, run_id = execution.organization, execution.id
-        deadline = asyncio.get_running_loop().time() + timeout_s
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting[organization, run_id].append(future)
+    async def finished(
+        self, organization: int, run_id: str, timeout_s: float, look: Callable[[], Awaitable[Execution]]
+    ) -> Execution | None:
+        """The run once it is over or has answered, or None at the timeout. Also one that another process carries out.
+        `look`: the run as it stands, for whoever asks."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        # Before the look: what is over after it is told here.
+        news: asyncio.Future[Execution] = loop.create_future()
+        self._waiting[organization, run_id].append(news)
         try:
             while True:
-                seq = await self.ledger.head(organization)
-                now = await self.ledger.get(organization, run_id)
-                if now is None or now.status in TERMINAL:
+                seq = 0 if self.hands_over else await self.ledger.head(organization)
+                now = news.result() if news.done() else await look()
+                if now.status in TERMINAL or (isinstance(now.detail, RunDetail) and _has_answered(now.detail)):
                     return now
-                if isinstance(now.detail, RunDetail) and _has_answered(now.detail):
-                    return now
-                left_s = deadline - asyncio.get_running_loop().time()
+                left_s = deadline - loop.time()
                 if left_s <= 0:
                     return None
-                follow = asyncio.create_task(self.ledger.wait(organization, after_seq=seq, timeout_s=left_s))
-                waits: set[asyncio.Future[Any]] = {future, follow}
-                await asyncio.wait(waits, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
-                follow.cancel()
-                await asyncio.gather(follow, return_exceptions=True)
+                if self.hands_over:
+                    # Nobody else carries it out.
+                    await asyncio.wait({news}, timeout=min(left_s, LOOK_S))
+                else:
+                    await self._news_or_feed(news, organization, seq, left_s)
         finally:
             futures = self._waiting.get((organization, run_id))
-            if futures is not None and future in futures:
-                futures.remove(future)
+            if futures is not None and news in futures:
+                futures.remove(news)
                 if not futures:
                     self._waiting.pop((organization, run_id), None)
-            future.cancel()
+            news.cancel()
+
+    async def _news_or_feed(
+        self, news: asyncio.Future[Execution], organization: int, seq: int, timeout_s: float
+    ) -> None:
+        follow = asyncio.create_task(self.ledger.wait(organization, after_seq=seq, timeout_s=timeout_s))
+        waits: set[asyncio.Future[Any]] = {news, follow}
+        await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        follow.cancel()
+        await asyncio.gather(follow, return_exceptions=True)
 
     # -- loops
 
@@ -209,6 +225,7 @@ class RunService:
     async def _wake_forever(self) -> None:
         while True:
             self._kick.clear()
+            self._sleeps_until_us = AWAKE_US
             now_us = self._clock.now_us()
             rows = await self._read("run.wakeable", (now_us, AT_ONCE))
             await asyncio.gather(*(self._passed(organization, run_id) for organization, run_id in rows))
@@ -216,8 +233,9 @@ class RunService:
                 continue
             await self._submit_due()
             ((next_us,),) = await self._read("run.next_wake", ())
-            wait_s = LOOK_S if next_us is None else min(LOOK_S, max(0.0, (next_us - self._clock.now_us()) / US))
-            await set_within(self._kick, wait_s)
+            now_us = self._clock.now_us()
+            self._sleeps_until_us = min(now_us + int(LOOK_S * US), AWAKE_US if next_us is None else next_us)
+            await set_within(self._kick, max(0.0, (self._sleeps_until_us - now_us) / US))
 
     async def _passed(self, organization: int, run_id: str) -> None:
         changed = await self._database.write(

@@ -13,6 +13,9 @@ SELECT organization, id, account, workflow, version, definition, state, segment,
   parent_run, parent_path, progress, created_at, updated_at
 FROM workflow_runs WHERE organization = $1 AND id = $2
 
+-- name: run.mine
+SELECT state, fence, stop_asked FROM workflow_runs WHERE organization = $1 AND id = $2
+
 -- name: run.wave
 UPDATE workflow_runs SET wave = $3 WHERE organization = $1 AND id = $2
 
