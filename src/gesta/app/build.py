@@ -274,6 +274,7 @@ def compose(core: Core, dialects: dict[str, FastAPI], pay: Starlette | None = No
             app=Front(dialect),
             render=renderer_of(dialect),
             streamed_type=STREAMED_TYPES.get(name),
+            close=getattr(dialect.state, "close", None),
         )
         for name, dialect in dialects.items()
     ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -41,13 +41,15 @@ log = structlog.get_logger("gesta.http")
 
 class Mount(msgspec.Struct, frozen=True, kw_only=True):
     """A sub-application, the path prefixes it owns, and how its errors look. An empty `prefixes` takes what no other
-    mount owns. Bodies of `streamed_type` have no end to wait for: the sub-application bounds them by itself."""
+    mount owns. Bodies of `streamed_type` have no end to wait for: the sub-application bounds them by itself. `close`
+    ends its WebSockets when the server stops."""
 
     name: str
     prefixes: tuple[str, ...]
     app: App
     render: Renderer
     streamed_type: bytes | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
     def streams(self, scope: Scope) -> bool:
         """Whether this request's body is such a stream."""
@@ -89,6 +91,7 @@ class Dispatcher:
     ) -> None:
         self._by_prefix = {prefix: mount for mount in mounts for prefix in mount.prefixes}
         (self._rest,) = [mount for mount in mounts if not mount.prefixes]
+        self._closers = [mount.close for mount in mounts if mount.close is not None]
         longest_first = sorted(self._by_prefix, key=len, reverse=True)
         self._find = re.compile(f"(?:{'|'.join(map(re.escape, longest_first))})(?=/|\\Z)").match
         self._clock = clock
@@ -300,6 +303,13 @@ class Dispatcher:
         self.draining = True
         for exchange in list(self._streams):
             self._end_stream(exchange)
+
+    async def close_sockets(self) -> None:
+        """Let every dialect end its WebSockets as it says, each within its own deadline."""
+        closing = [close() for close in self._closers]
+        for ended in await asyncio.gather(*closing, return_exceptions=True):
+            if isinstance(ended, BaseException):
+                log.error("websockets.not_closed", exc_info=ended)
 
     @staticmethod
     def _end_stream(exchange: Exchange) -> None:

@@ -210,6 +210,8 @@ class HttpServer(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._dispatcher.drain()
+        # They say goodbye themselves, with 1001; what is left is closed with 1012 below.
+        await self._dispatcher.close_sockets()
         await super().shutdown(sockets)
 
 

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from gesta.kernel.errors import CallerError, GestaError, InvalidInput, NotFound, Unavailable
 
@@ -64,7 +65,7 @@ def install(app: FastAPI, render: Renderer) -> None:
         if error.status_code == 404:
             return render(request, NotFound(f"No route {request.url.path[:256]}.", what="route"))
         if error.status_code == 405:
-            allow = (error.headers or {}).get("Allow", "")
+            allow = _allowed(request) or (error.headers or {}).get("Allow", "")
             response = render(request, MethodNotAllowed(f"This path allows {allow or 'other methods'}.", allow=allow))
             if allow:
                 response.headers["Allow"] = allow
@@ -88,6 +89,13 @@ def install(app: FastAPI, render: Renderer) -> None:
         app.add_exception_handler(kind, handler)
     # Starlette re-raises what the `Exception` handler answered, for the server to log; the dispatcher swallows that.
     app.add_exception_handler(Exception, on_anything)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of every route that the path matches: the router's own answer names those of the first alone."""
+    routes = [route for route in request.app.router.routes if isinstance(route, Route)]
+    matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return ", ".join(sorted({method for route in matching for method in route.methods or ()}))
 
 
 def renderer_of(app: FastAPI) -> Renderer:
