@@ -21,6 +21,7 @@ from gesta.access.buckets import Bucket
 from gesta.access.settings import DEFAULT_BUCKETS, AccessSettings
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.payments.settings import PaymentSettings
+from gesta.workflows.triggers.settings import TriggerSettings
 
 _ACCESS = AccessSettings()
 DEFAULT_FILE = Path("gesta.toml")
@@ -298,6 +299,7 @@ class WorkflowSettings(msgspec.Struct, frozen=True, kw_only=True):
     steps_module: Annotated[
         str, Meta(description="A Python module of the operator's with the functions that `python` nodes may name.")
     ] = ""
+    triggers: TriggerSettings = TriggerSettings()
     payments: PaymentSettings = PaymentSettings()
 
 

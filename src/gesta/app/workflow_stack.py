@@ -153,7 +153,7 @@ async def open_workflows(
         )
         service.may_take_over = not options.is_sqlite and options.takes_any
         service.is_alone = options.is_sqlite
-        definitions, triggers, ticker = _triggers(parts, runs)
+        definitions, triggers, ticker = _triggers(parts, runs, own.triggers)
         nodes = _node_settings(own)
         deliverer = await _deliverer(nodes, database, clock, ids, stack)
         service.on_told = deliverer.kick
@@ -204,8 +204,7 @@ def _engine(options: EngineSettings, database: Database, clock: Clock, leases: l
     return OnDemand(make, on_start=begun)
 
 
-def _triggers(parts: _Parts, runs: RunDesk) -> tuple[DefinitionDesk, TriggerDesk, Ticker]:
-    options = TriggerSettings()
+def _triggers(parts: _Parts, runs: RunDesk, options: TriggerSettings) -> tuple[DefinitionDesk, TriggerDesk, Ticker]:
     triggers = TriggerDesk(
         database=parts.database,
         access=parts.access,

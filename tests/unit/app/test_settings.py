@@ -142,3 +142,12 @@ def test_a_password_is_never_shown(url: str, shown: str) -> None:
 
 def test_every_bucket_of_access_is_a_setting_with_the_same_default() -> None:
     assert Settings().rates.buckets() == DEFAULT_BUCKETS
+
+
+def test_the_bounds_of_triggers_are_settings(tmp_path: Path) -> None:
+    file = written(tmp_path, "[workflows.triggers]\ncron_seconds = false\nleast_period_s = 60\n")
+    settings = load_settings(file, environ={"GESTA_WORKFLOWS__TRIGGERS__SCHEDULES": "7"}).workflows.triggers
+    assert (settings.cron_seconds, settings.least_period_s, settings.schedules) == (False, 60, 7)
+    for name, value in (("SCHEDULES", "-1"), ("LEAST_PERIOD_S", "0.5"), ("CRON_SECOND", "true")):
+        with pytest.raises(InvalidInput, match=f"workflows.triggers.{name.lower()}"):
+            load_settings(environ={f"GESTA_WORKFLOWS__TRIGGERS__{name}": value})

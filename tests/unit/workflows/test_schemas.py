@@ -126,3 +126,39 @@ def test_values_that_are_too_deep_or_no_json() -> None:
     for payload in (deep, "\ud800", object(), 1e300):
         with pytest.raises(InvalidInput):
             check_input({"type": "null", "multipleOf": 1e-300}, payload)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("date", ["2024-02-29"], ["2023-02-29", "2024-2-9", "20240229", "2024-02-29T00:00:00Z", ""]),
+        ("time", ["23:59:60Z", "08:30:06.5+02:00"], ["24:00:00Z", "08:30", "08:30:06", "8:30:06Z"]),
+        (
+            "date-time",
+            ["2024-02-29T23:59:59.123456789Z"],
+            ["2023-02-29T00:00:00Z", "2024-01-01", "2024-01-01T00:00:00"],
+        ),
+        ("duration", ["P1Y2M3DT4H", "P4W", "PT36H"], ["P", "PT", "P1H", "1D", "P1WT1H"]),
+        ("email", ["ada.l@example.com", "a@b"], ["ada", "@b.c", "a@", "a b@c.d", "a@b..c", "a@-b.c"]),
+        ("hostname", ["a.example.com", "localhost"], ["", "a..b", "-a", "a_b", "a." + "b" * 64]),
+        ("ipv4", ["10.0.0.255"], ["10.0.0.256", "10.0.0", "::1"]),
+        ("ipv6", ["::1", "2001:db8::7"], ["10.0.0.1", "::g", "fe80::1%eth0"]),
+        (
+            "uri",
+            ["https://example.com/a?b=%20#c", "urn:x:y", "http://[::1]:80/"],
+            ["example.com", "http://a b", "http://[", "x:é"],
+        ),
+        ("uuid", ["123e4567-e89b-12d3-a456-426614174000"], ["123e4567e89b12d3a456426614174000", "x" * 36]),
+        ("regex", ["^a+$"], ["(", "[z-a]"]),
+    ],
+)
+def test_well_known_formats_are_checked(name: str, good: list[str], bad: list[str]) -> None:
+    schema = {"properties": {"at": {"format": name}}}
+    for text in [*good, 7, None, ["x"]]:
+        check_input(schema, {"at": text})
+    for text in bad:
+        assert errors_of(schema, {"at": text}) == {"at": f"{text!r} is not a {name!r}"}
+
+
+def test_a_format_that_nobody_knows_is_a_remark() -> None:
+    check_input({"format": "colour-of-the-day"}, "mauve")

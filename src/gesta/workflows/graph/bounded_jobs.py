@@ -15,6 +15,7 @@ import jsonata  # type: ignore[import-untyped]
 from jsonata.jexception import JException  # type: ignore[import-untyped]
 
 from gesta.kernel.bounded import Refused
+from gesta.workflows.graph import formats
 
 #: Another answer each time, or code that nobody has read.
 REFUSED_FUNCTIONS: Final = ("random", "shuffle", "eval")
@@ -129,7 +130,7 @@ def _validator(schema: Any) -> Any:
     checker = kind.TYPE_CHECKER.redefine("integer", _is_integer)
     extended: Any = cast("Any", validators).extend(kind, type_checker=checker)
     # An empty registry: nothing is ever fetched.
-    return extended(schema, registry=Registry())
+    return extended(schema, registry=Registry(), format_checker=formats.checker())
 
 
 def _is_integer(_: Any, value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 It is applied in another process (`kernel/bounded.py`): a pattern that backtracks for ever, or a schema that doubles its
 work at every level, is ended and is an error like any other. Nothing is ever fetched: a `$ref` leads within the schema.
-`format` is a remark, as the draft has it, and checks nothing.
+`format` is checked for the well-known ones (`formats.py`); any other is a remark, as the draft has it.
 """
 
 from __future__ import annotations

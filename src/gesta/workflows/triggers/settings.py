@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import Meta
 
 
-class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """`cron_seconds`: whether a cron expression may have a sixth field. `least_period_s`: between two moments of a
-    schedule that repeats every so many seconds. `schedules`: of one organization."""
+class TriggerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What schedules may be."""
 
-    cron_seconds: bool = True
-    least_period_s: float = 1.0
-    schedules: int = 10_000
+    cron_seconds: Annotated[
+        bool, Meta(description="Whether a cron expression may have a sixth field, for the seconds.")
+    ] = True
+    least_period_s: Annotated[
+        float, Meta(ge=1, le=31_622_400, description="Least `every_s` of a schedule that repeats so.")
+    ] = 1.0
+    schedules: Annotated[
+        int,
+        Meta(ge=0, le=1_000_000, description="Schedules that an organization may have, those of triggers included."),
+    ] = 10_000
 
     def __post_init__(self) -> None:
         if not self.least_period_s >= 1:
