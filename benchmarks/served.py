@@ -170,14 +170,14 @@ class Caller(asyncio.Protocol):
             self._answer.set_result(b"".join(self._parts))
             self._parts, self._missing = [], -1
 
-    async def ask(self, request: bytes) -> bytes:
-        """The whole answer, head and body. Raises RuntimeError for any status but 200."""
+    async def ask(self, request: bytes, status: int = 200) -> bytes:
+        """The whole answer, head and body. Raises RuntimeError for any other status."""
         if self._transport is None:
             raise RuntimeError("not connected")
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         answer = await self._answer
-        if not answer.startswith(b"HTTP/1.1 200"):
+        if not answer.startswith(b"HTTP/1.1 %d" % status):
             raise RuntimeError(f"{request[:200]!r} was answered {answer[:500]!r}")
         return answer
 
