@@ -177,8 +177,11 @@ async def test_a_webhook_wakes_a_parked_run_once(start: Start) -> None:
     house = await start()
     with pytest.raises(Unauthenticated):
         await house.runs.resume_by_secret(run_id, "wait", "0" * 64, {})
-    with pytest.raises(NotFound):
-        await house.runs.resume_by_secret(run_id, "other", secret, {})
+    for path in ("other", "a", "start", "x[0]/wait", "wait[0]/wait", "wait/"):
+        with pytest.raises(NotFound):
+            await house.runs.resume_by_secret(run_id, path, secret, {})
+        with pytest.raises(NotFound):
+            await house.runs.resume(house.principal, run_id, path, {})
     assert await house.runs.resume_by_secret(run_id, "wait", secret, {"x": 5})
     assert not await house.runs.resume_by_secret(run_id, "wait", secret, {"x": 6})
     over = await house.ended(run_id)

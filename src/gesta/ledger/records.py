@@ -186,6 +186,9 @@ class RunDetail(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, t
     client_safe_metadata: Any = None
     error: str | None = None
     nodes: tuple[RunNode, ...] = ()
+    # The version of the workflow that it keeps to, and the run that it is a run again of.
+    workflow_version: int | None = None
+    source_run_id: str | None = None
 
 
 Detail = FillDetail | ExecutorDetail | RunDetail

@@ -48,7 +48,7 @@ from gesta.workflows.face import (
     WorkflowView,
 )
 from gesta.workflows.graph.checking import check
-from gesta.workflows.graph.definition import CONTAINERS, Definition
+from gesta.workflows.graph.definition import CONTAINERS, WAITS, Definition
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import (
     Event,
@@ -165,7 +165,7 @@ class MemoryRuns:
             input=request.input,
             meta={"run_id": run_id, "workflow_id": workflow_id, "account": account.name},
         )
-        detail = _detail(view, request, owed=owed)
+        detail = _detail(view, request, version, owed=owed)
         row = NewExecution(
             id=run_id,
             account=account.id,
@@ -395,8 +395,10 @@ class MemoryRuns:
 
     async def _wake(self, execution: Execution, node: str, payload: Any) -> bool:
         kept = self._row(execution)
-        if node.rsplit("/", 1)[-1] not in kept.plan.nodes:
+        if not kept.plan.has_place(node):
             raise NotFound(f"Run {execution.id} has no node {node[:128]}.", what="node")
+        if kept.plan.nodes[node.rsplit("/", 1)[-1]].type not in WAITS:
+            raise NotFound(f"Node {node[:128]} of run {execution.id} is one that never waits.", what="node")
         if kept.progress is None or node not in todo(kept.progress).waits:
             return False
         woken = Woken(path=node, payload=payload, at_us=self._clock.now_us())
@@ -420,13 +422,15 @@ def _run_detail(execution: Execution) -> RunDetail:
     return detail
 
 
-def _detail(view: WorkflowView | None, request: StartRun, *, owed: bool) -> RunDetail:
+def _detail(view: WorkflowView | None, request: StartRun, version: int, *, owed: bool) -> RunDetail:
     said: dict[str, Any] = {
         "workflow": Named(id="" if view is None else view.id, name="" if view is None else view.name),
         "application": None if view is None else view.application,
         "request_payload": request.input,
         "idempotency_key": request.key,
         "payment_status": "unpaid" if owed else None,
+        "workflow_version": version or None,
+        "source_run_id": request.from_run,
     }
     return RunDetail(**{**said, **request.attributes})
 

@@ -68,6 +68,18 @@ class Plan:
             frontier += [other for other in around if other in self.nodes]
         return frozenset(found)
 
+    def has_place(self, path: str) -> bool:
+        """Whether a run can come to this path: a node, after the containers that it is in (`loop[2]/node`)."""
+        *around, id = path.split("/")
+        if id not in self.nodes:
+            return False
+        scope = self.nodes[id].scope
+        for part in reversed(around):
+            if not scope or part.partition("[")[0] != scope:
+                return False
+            scope = self.nodes[scope].scope
+        return not scope
+
     def depth(self, id: str) -> int:
         """How many containers it is in."""
         depth, scope = 0, self.nodes[id].scope

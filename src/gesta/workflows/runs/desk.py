@@ -31,7 +31,7 @@ from gesta.workflows.face import (
     WorkflowStatus,
 )
 from gesta.workflows.graph.checking import check
-from gesta.workflows.graph.definition import CONTAINERS
+from gesta.workflows.graph.definition import CONTAINERS, WAITS
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import NodeStatus, Progress, Woken
 from gesta.workflows.graph.schemas import check_input
@@ -490,8 +490,10 @@ class RunDesk:
 
     async def _check_waits(self, execution: Execution, node: str) -> None:
         _, plan = await self._row(execution)
-        if node.rsplit("/", 1)[-1] not in plan.nodes:
+        if not plan.has_place(node):
             raise NotFound(f"Run {execution.id} has no node {node[:128]}.", what="node")
+        if plan.nodes[node.rsplit("/", 1)[-1]].type not in WAITS:
+            raise NotFound(f"Node {node[:128]} of run {execution.id} is one that never waits.", what="node")
 
     def _woken(self, node: str, payload: Any) -> Woken:
         return Woken(path=node, payload=payload, at_us=self._clock.now_us())
@@ -515,6 +517,8 @@ def _detail(workflow_id: str, name: str, version: int, request: StartRun, princi
         "idempotency_key": request.key,
         "initiated_by_type": "user" if principal is not None else "system",
         "initiated_by_id": None if principal is None else principal.identity_name,
+        "workflow_version": version or None,
+        "source_run_id": request.from_run,
     }
     return RunDetail(**{**said, **attributes})
 

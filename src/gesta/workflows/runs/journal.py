@@ -262,7 +262,7 @@ def woken(organization: int, run_id: str, event: Woken, plans: Plans, now_us: in
     if run.state == RunState.PARKED:
         plan = yield from plans.of(run)
         after = _step(plan, run.progress, event)
-        if after is run.progress or (visit is not None and after.runs.get(event.path) is visit):
+        if visit is None or after.runs.get(event.path) is visit:
             return NOTHING
         return (yield from _put(run, plan, events_between(plan, run.progress, after), after, now_us))
     if visit is not None and visit.status.is_over:
