@@ -203,6 +203,25 @@ async def test_a_wait_is_over_at_its_time(start: Start) -> None:
     assert (over.status, house.remote.keys[f"{over.id}/late"]) == (Status.SUCCEEDED, 1)
 
 
+async def test_an_answer_that_does_not_fit_the_form_is_refused_and_the_node_waits_on(house: House) -> None:
+    form = {"type": "object", "required": ["sum"], "properties": {"sum": {"enum": [0, "{{input.most}}"]}}}
+    definition = flow(node("ask", "human", title="How much?", form=form), links=("start>ask",))
+    started = await house.start(definition, input={"most": 5})
+    run_id = started.execution.id
+    await house.until(run_id, Status.WAITING)
+    secret = await house.runs.wait_secret(house.principal, run_id)
+    with pytest.raises(InvalidInput, match="The answer to `ask` does not fit: 'sum' is a required property") as refused:
+        await house.runs.resume(house.principal, run_id, "ask", {"total": 1})
+    assert refused.value.field == "payload"
+    with pytest.raises(InvalidInput, match="The answer to `ask` does not fit at `sum`: 6 is not one of") as refused:
+        await house.runs.resume_by_secret(run_id, "ask", secret, {"sum": 6})
+    assert refused.value.field == "sum"
+    assert (await house.runs.run(house.principal, run_id)).waits == {"ask": "human"}
+    assert await house.runs.resume_by_secret(run_id, "ask", secret, {"sum": 5})
+    assert not await house.runs.resume(house.principal, run_id, "ask", {"total": 1})
+    assert detail(await house.ended(run_id)).nodes[1].output == {"sum": 5}
+
+
 async def test_what_comes_while_something_is_done_is_not_lost(house: House) -> None:
     house.remote.gates["a"] = asyncio.Event()
     definition = flow(

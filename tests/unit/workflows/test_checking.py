@@ -171,6 +171,14 @@ def test_templates(template: str, right: str) -> None:
     assert right in found[0][2]
 
 
+def test_a_template_is_told_with_its_field_and_jsonata_is_none() -> None:
+    call = Node(id="call", type=NodeType.HTTP, config={"url": "http://a/{{first}}", "body": {"x": ["{{later.y}}"]}})
+    query = Node(id="query", type=NodeType.TRANSFORM, config={"jsonata": '"{{later.y}}"'})
+    edges = "start>first first>call call>query query>later"
+    told = problems_of(graph(log("first"), call, query, log("later"), edges=edges))
+    assert [each[:2] for each in told] == [("call", "config.body")]
+
+
 def test_what_is_asked_is_read() -> None:
     broken = Node(id="a", type=NodeType.TRANSFORM, config={"jsonata": "(1 + "})
     assert [each[:2] for each in problems_of(graph(broken, edges="start>a"))] == [("a", "config.jsonata")]

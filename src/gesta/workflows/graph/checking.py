@@ -211,11 +211,11 @@ def _of_plan(definition: Definition) -> Iterator[Problem]:
 
 def _of_references(plan: Plan, node: Node) -> Iterator[Problem]:
     try:
-        named = sorted(references(node.config))
+        named = [(field, name) for field, value in node.config.items() for name in sorted(references({field: value}))]
     except InvalidInput:
         return  # told by the check of the node itself
     before = plan.ancestors(node.id)
-    for name in named:
+    for field, name in named:
         if name in before:
             continue
         other = plan.nodes.get(name)
@@ -227,7 +227,7 @@ def _of_references(plan: Plan, node: Node) -> Iterator[Problem]:
             message = f"A template names `{name}`, which is {_place(other)} and unknown outside; name `{other.scope}`."
         else:
             message = f"A template names `{name}`, which does not come before it: no path leads from there to here."
-        yield Problem(node=node.id, field="config", message=message)
+        yield Problem(node=node.id, field=f"config.{field}", message=message)
 
 
 def _around(plan: Plan, node: Node) -> Iterator[str]:
@@ -250,7 +250,7 @@ def _of_node(node: Node) -> Iterator[Problem]:
         yield from _refusals(node.id, "config.jsonata", lambda: check_query(expression))
     form = node.config.get("form")
     if node.type is NodeType.HUMAN and isinstance(form, dict):
-        yield from _refusals(node.id, "config.form", lambda: check_schema(form))
+        yield from _refusals(node.id, "config.form", lambda: check_schema(form, "form"))
     for name, low, high in _RETRY_BOUNDS:
         number = getattr(node.retry, name)
         if not _is_between(number, low, high):

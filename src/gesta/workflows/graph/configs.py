@@ -152,7 +152,11 @@ SPECS: Final[dict[NodeType, Spec]] = {
             _text("title", "What the person is asked.", required=True),
             _text("description", "More about it."),
             _text("assignee", "Who is asked."),
-            Field(name="form", kind="object", meaning="A JSON Schema of the answer."),
+            Field(
+                name="form",
+                kind="object",
+                meaning="A JSON Schema of the answer; one that does not fit is refused, and the node waits on.",
+            ),
             _duration("timeout_s", _GIVES_UP),
         ),
     ),

@@ -15,7 +15,7 @@ from gesta.workflows.graph.bounded import asked
 Schema = dict[str, Any] | bool | None
 
 
-def check_schema(schema: Schema) -> None:
+def check_schema(schema: Schema, field: str = "input_schema") -> None:
     """Whether a schema is one: its keywords, its patterns, and every `$ref` within it.
 
     Raises InvalidInput; `field` is the place in the schema, `details["errors"]` the first ten as
@@ -24,27 +24,27 @@ def check_schema(schema: Schema) -> None:
     if schema is None:
         return
     if not isinstance(schema, dict | bool):
-        raise InvalidInput("`input_schema` must be a JSON Schema: an object, true or false.", field="input_schema")
+        raise InvalidInput(f"`{field}` must be a JSON Schema: an object, true or false.", field=field)
     try:
         errors = asked("schema_check", schema=schema)
     except InvalidInput as error:
-        raise InvalidInput(f"`input_schema` cannot be used. {error.message}", field="input_schema") from None
-    _raise(errors, "input_schema", "`input_schema` is not a JSON Schema")
+        raise InvalidInput(f"`{field}` cannot be used. {error.message}", field=field) from None
+    _raise(errors, field, f"`{field}` is not a JSON Schema")
 
 
-def check_input(schema: Schema, payload: Any) -> None:
-    """Whether a payload meets a schema; any payload meets None.
+def check_input(schema: Schema, payload: Any, *, field: str = "input", what: str = "The input") -> None:
+    """Whether a payload meets a schema; any payload meets None. `what` it is called in the words of an error.
 
-    Raises InvalidInput; `field` is the first place that does not (`input` for the whole), `details["errors"]` the first
-    ten as `{"path": …, "message": …}`, paths as in `order.legs[0].qty`.
+    Raises InvalidInput; `field` is the first place that does not (the given one for the whole), `details["errors"]` the
+    first ten as `{"path": …, "message": …}`, paths as in `order.legs[0].qty`.
     """
     if schema is None or schema is True:
         return
     try:
         errors = asked("schema_input", schema=schema, payload=payload)
     except InvalidInput as error:
-        raise InvalidInput(f"The input could not be checked. {error.message}", field="input") from None
-    _raise(errors, "input", "The input does not fit")
+        raise InvalidInput(f"{what} could not be checked. {error.message}", field=field) from None
+    _raise(errors, field, f"{what} does not fit")
 
 
 def _raise(errors: list[dict[str, str]], whole: str, what: str) -> None:

@@ -470,7 +470,7 @@ class RunDesk:
     async def resume(self, principal: Principal, run_id: str, node: str, payload: Any) -> bool:
         principal.require(Scope.RUN)
         execution = await self._reading.get(principal, run_id, kind=Kind.RUN)
-        await self._check_waits(execution, node)
+        await self._check_waits(execution, node, payload)
         return await self._service.wake(execution.organization, run_id, self._woken(node, payload))
 
     async def resume_by_secret(self, run_id: str, node: str, secret: str, payload: Any) -> bool:
@@ -478,7 +478,7 @@ class RunDesk:
         for row in rows:
             expected = await self._sign(FOR_WAITS, row.organization, row.id)
             if hmac.compare_digest(expected.encode(), secret.encode("utf-8", "replace")):
-                await self._check_waits(await self._execution(row.organization, row.id), node)
+                await self._check_waits(await self._execution(row.organization, row.id), node, payload)
                 return await self._service.wake(row.organization, row.id, self._woken(node, payload))
         if not rows:
             raise NotFound(f"Run {run_id[:128]} not found.", what="run")
