@@ -47,6 +47,7 @@ from gesta.workflows.face import (
     WorkflowStatus,
     WorkflowView,
 )
+from gesta.workflows.graph.answers import check_answer
 from gesta.workflows.graph.checking import check
 from gesta.workflows.graph.definition import CONTAINERS, WAITS, Definition
 from gesta.workflows.graph.plan import Plan
@@ -401,6 +402,7 @@ class MemoryRuns:
             raise NotFound(f"Node {node[:128]} of run {execution.id} is one that never waits.", what="node")
         if kept.progress is None or node not in todo(kept.progress).waits:
             return False
+        check_answer(kept.progress, node, payload)
         woken = Woken(path=node, payload=payload, at_us=self._clock.now_us())
         await self._became(execution.organization, execution.id, step(kept.plan, kept.progress, woken))
         return True

@@ -30,6 +30,7 @@ from gesta.workflows.face import (
     Visibility,
     WorkflowStatus,
 )
+from gesta.workflows.graph.answers import check_answer
 from gesta.workflows.graph.checking import check
 from gesta.workflows.graph.definition import CONTAINERS, WAITS
 from gesta.workflows.graph.plan import Plan
@@ -488,12 +489,13 @@ class RunDesk:
         execution = await self._reading.get(principal, run_id, kind=Kind.RUN)
         return await self._sign(FOR_WAITS, execution.organization, execution.id)
 
-    async def _check_waits(self, execution: Execution, node: str) -> None:
-        _, plan = await self._row(execution)
+    async def _check_waits(self, execution: Execution, node: str, payload: Any) -> None:
+        row, plan = await self._row(execution)
         if not plan.has_place(node):
             raise NotFound(f"Run {execution.id} has no node {node[:128]}.", what="node")
         if plan.nodes[node.rsplit("/", 1)[-1]].type not in WAITS:
             raise NotFound(f"Node {node[:128]} of run {execution.id} is one that never waits.", what="node")
+        await asyncio.to_thread(check_answer, row.progress, node, payload)
 
     def _woken(self, node: str, payload: Any) -> Woken:
         return Woken(path=node, payload=payload, at_us=self._clock.now_us())
