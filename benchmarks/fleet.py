@@ -38,11 +38,19 @@ steps_module = "benchmarks.workflow_steps"
 
 
 class Fleet:
-    """`callers`: connections to the server. `workers`: by the names that the engine knows them by."""
+    """`callers`: connections to the server. `workers`: by their `--name`."""
 
-    def __init__(self, made: Bootstrap, callers: list[Caller], database: asyncpg.Connection | None) -> None:
+    def __init__(
+        self,
+        made: Bootstrap,
+        place: tuple[str, int],
+        callers: list[Caller],
+        database: asyncpg.Connection | None,
+        workers: dict[str, Child],
+    ) -> None:
         self.database = database
-        self.workers: dict[str, Child] = {}
+        self.workers = workers
+        self._place = place
         self._callers = callers
         self._headers = {"Authorization": f"Bearer {made.bearer.secret}", "Content-Type": "application/json"}
 
@@ -51,7 +59,12 @@ class Fleet:
         await self.call("/ledger/workflows", {"definition": document, "alias": name, "publish": True})
 
     async def call(self, target: str, body: dict[str, Any], caller: int = 0, status: int = 201) -> Any:
-        answer = await self._callers[caller].ask(posting(target, self._headers, body), status)
+        return await self._ask(posting(target, self._headers, body), caller, status)
+
+    async def _ask(self, asked: bytes, caller: int, status: int) -> Any:
+        if not self._callers[caller].is_open:
+            self._callers[caller] = await Caller.connect(self._place)
+        answer = await self._callers[caller].ask(asked, status)
         return msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])
 
     async def start(self, workflow: str, count: int) -> None:
@@ -70,8 +83,7 @@ class Fleet:
     async def total(self, **filters: str) -> int:
         """How many runs the record has of those."""
         target = "/ledger/executions?kind=run&limit=1" + "".join(f"&{name}={value}" for name, value in filters.items())
-        answer = await self._callers[0].ask(request(target, self._headers))
-        return int(msgspec.json.decode(answer.partition(b"\r\n\r\n")[2])["total"])
+        return int((await self._ask(request(target, self._headers), 0, 200))["total"])
 
     async def over(self, *, most_s: float = OVER_S) -> int:
         """Return once no run goes on: how many still do when that took too long."""
@@ -115,19 +127,19 @@ async def fleet(url: str, workers: int, *, concurrency: int = 64, callers: int =
         server = Process(serve_arguments(folder, url, address), address)
         connection = await asyncpg.connect(url) if url.startswith("postgresql:") else None
         connections: list[Caller] = []
-        built = Fleet(made, connections, connection)
+        children: dict[str, Child] = {}
         try:
             place = await server.address()
             connections += [await Caller.connect(place) for _ in range(callers)]
             for number in range(workers):
                 arguments = ["--config", str(config), "--database", url, "--name", f"w{number}"]
                 command = ["-c", "from gesta.cli import main; main()", "worker", *arguments]
-                built.workers[f"w{number}"] = await begin(command, "carries runs", folder / f"w{number}.log")
-            yield built
+                children[f"w{number}"] = await begin(command, "carries runs", folder / f"w{number}.log")
+            yield Fleet(made, place, connections, connection, children)
         finally:
             for caller in connections:
                 caller.close()
-            await end(built.workers.values())
+            await end(children.values())
             server.stop()
             if connection is not None:
                 await connection.close()

@@ -170,6 +170,11 @@ class Caller(asyncio.Protocol):
             self._answer.set_result(b"".join(self._parts))
             self._parts, self._missing = [], -1
 
+    @property
+    def is_open(self) -> bool:
+        """A server closes a connection that was idle for long."""
+        return self._transport is not None and not self._transport.is_closing()
+
     async def ask(self, request: bytes, status: int = 200) -> bytes:
         """The whole answer, head and body. Raises RuntimeError for any other status."""
         if self._transport is None:
