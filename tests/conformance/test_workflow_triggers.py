@@ -51,7 +51,12 @@ class Bell:
         self.house, self.clock = house, house.clock
         ids = SeededIds(seed)
         self.definitions = DefinitionDesk(
-            database=house.database, clock=house.clock, ids=ids, settings=settings, on_schedules=self._kick
+            database=house.database,
+            clock=house.clock,
+            ids=ids,
+            key=house.access.derived_key,
+            settings=settings,
+            on_schedules=self._kick,
         )
         self.triggers = TriggerDesk(
             database=house.database,

@@ -217,7 +217,12 @@ def _triggers(parts: _Parts, runs: RunDesk, options: TriggerSettings) -> tuple[D
     )
     ticker = Ticker(database=parts.database, clock=parts.clock, starter=triggers.starter)
     definitions = DefinitionDesk(
-        database=parts.database, clock=parts.clock, ids=parts.ids, settings=options, on_schedules=ticker.kick
+        database=parts.database,
+        clock=parts.clock,
+        ids=parts.ids,
+        key=parts.access.derived_key,
+        settings=options,
+        on_schedules=ticker.kick,
     )
     return definitions, triggers, ticker
 

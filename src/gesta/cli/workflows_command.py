@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gesta.cli.common import run_listed
+from gesta.cli.common import err, run_listed
 from gesta.cli.connection import JsonOption, TokenOption, UrlOption, WatchOption, said, server
 from gesta.cli.tables import epoch_ms, is_wide, listing, print_json, screen, short, show, when
 from gesta.cli.workflow_files import checked, tell_problems
@@ -44,6 +44,7 @@ def register(app: typer.Typer) -> None:
     group.command("publish")(publish)
     group.command("versions")(versions)
     group.command("diff")(diff)
+    group.command("hook-secret")(hook_secret)
     app.add_typer(group, name="workflows")
 
 
@@ -245,6 +246,24 @@ def versions(
             Text(published, style="green" if is_live else ""),
         )
     screen().print(table)
+
+
+def hook_secret(
+    workflow: WorkflowArgument,
+    json: JsonOption = False,
+    url: UrlOption = None,
+    token: TokenOption = None,
+) -> None:
+    """Make a new secret of a workflow's inbound webhook; the one before is void."""
+    with server(url, token) as gesta:
+        row = found(gesta, workflow)
+        secret, path = gesta.workflows.new_hook_secret(row["id"]), f"/ledger/hooks/{row['id']}"
+    if json:
+        print_json({"secret": secret, "path": path})
+        return
+    # Alone on standard output, so that a script can keep it.
+    print(secret)
+    err.print(Text(f"It is shown this once. Sign with it, or send it as x-webhook-secret: POST {path}", style="dim"))
 
 
 def diff(

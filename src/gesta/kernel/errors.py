@@ -49,7 +49,8 @@ class InvalidInput(CallerError):
 
 
 class Unauthenticated(CallerError):
-    """`reason` is `missing`, `invalid`, `expired` or `revoked`."""
+    """`reason` is `missing`, `invalid`, `expired` or `revoked`; of a client's token it is `client_token`, of what is to
+    be signed `signature`."""
 
     status = 401
     code = "unauthenticated"

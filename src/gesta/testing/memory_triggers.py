@@ -11,7 +11,7 @@ import msgspec
 
 from gesta.access.model import Principal, Scope
 from gesta.kernel.clock import Clock
-from gesta.kernel.errors import Conflict, NotFound
+from gesta.kernel.errors import Conflict, NotFound, Unauthenticated
 from gesta.kernel.ids import IdSource, hex_id
 from gesta.ledger.records import Execution, Source, Status
 from gesta.testing.memory_definitions import MemoryDefinitions
@@ -22,11 +22,13 @@ from gesta.workflows.face import (
     RunView,
     ScheduleIn,
     ScheduleView,
+    Signed,
     Started,
     WorkflowStatus,
     WorkflowView,
 )
-from gesta.workflows.graph.definition import TriggerKind
+from gesta.workflows.graph.definition import SignaturePolicy, TriggerKind
+from gesta.workflows.hooks.signing import SIGNATURE, claim_of, proof, refused
 
 Start = Callable[[WorkflowView, Any, Source, str | None], Awaitable[Started]]
 
@@ -64,15 +66,37 @@ class MemoryTriggers:
             started.append((await self._start(view, event.payload, Source.EVENT, None)).execution)
         return EventTaken(event_id=hex_id(self._ids, 24), started=started, duplicates=duplicates)
 
-    async def hook(self, workflow: str, secret: str, payload: Any, *, key: str | None = None) -> Started:
+    async def hook(
+        self, workflow: str, secret: str | None, payload: Any, *, key: str | None = None, signed: Signed | None = None
+    ) -> Started:
+        if secret is None and signed is None:
+            raise Unauthenticated("Send the webhook's secret, or sign with it.", reason="missing")
         view = self._definitions.anywhere(workflow)
         expected = self._definitions.hook_secrets.get(workflow, "")
-        if view is None or not hmac.compare_digest(expected.encode() or b"-", secret.encode("utf-8", "replace")):
+        if secret is not None and (
+            view is None or not hmac.compare_digest(expected.encode() or b"-", secret.encode("utf-8", "replace"))
+        ):
             raise NotFound("There is no such webhook.", what="workflow")
+        proved = ""
+        if signed is not None:
+            proved = proof(claim_of(signed.header, self._clock.now_us()), expected, signed.body)
+            if view is None or not expected or not proved:
+                raise refused("The signature is not this webhook's, or there is no such webhook.")
+        assert view is not None
+        if not proved and self._policy(view) is SignaturePolicy.REQUIRED:
+            raise refused(f"This webhook requires a signature: send `{SIGNATURE}`.")
+        if proved and (view.id, proved) in self._seen:
+            raise Conflict("This webhook was delivered before.")
         started = await self._start(view, payload, Source.API, key)
+        self._seen.add((view.id, proved))
         if not started.is_new:
             raise Conflict("This webhook was delivered before.", run_id=started.execution.id)
         return started
+
+    def _policy(self, view: WorkflowView) -> SignaturePolicy:
+        if view.published_version is None:
+            return SignaturePolicy.OPTIONAL
+        return self._definitions.version_of(view, view.published_version).definition.trigger.signature
 
     async def create_schedule(self, principal: Principal, schedule: ScheduleIn) -> ScheduleView:
         principal.require(Scope.RUN)

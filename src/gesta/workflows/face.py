@@ -39,7 +39,7 @@ class Visibility(enum.StrEnum):
 class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     """A workflow. `id` is 24 hexadecimal digits; `alias` is the organization's own word for it; `account` 0 is the
     whole organization's. `published_version` None: never published. `hook_secret_hint`: the first characters of the
-    secret in its webhook's address."""
+    secret of its inbound webhook."""
 
     id: str
     organization: int
@@ -121,6 +121,13 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     client_token: str
     checkout_url: str | None = None
     is_new: bool = True
+
+
+class Signed(msgspec.Struct, frozen=True):
+    """What an inbound webhook came with: its `Gesta-Signature`, and the raw body that it is over."""
+
+    header: str
+    body: bytes
 
 
 class EventIn(msgspec.Struct, frozen=True, kw_only=True):
@@ -318,9 +325,13 @@ class Runs(Protocol):
 class Triggers(Protocol):
     async def event(self, principal: Principal, event: EventIn) -> EventTaken: ...
 
-    async def hook(self, workflow: str, secret: str, payload: Any, *, key: str | None = None) -> Started:
-        """The inbound webhook of a workflow. Raises NotFound for an unknown workflow or a wrong secret, Conflict for a
-        duplicate."""
+    async def hook(
+        self, workflow: str, secret: str | None, payload: Any, *, key: str | None = None, signed: Signed | None = None
+    ) -> Started:
+        """The inbound webhook of a workflow: the secret, a signature under it, or both. Raises NotFound for an unknown
+        workflow or a wrong secret, Unauthenticated (`reason` is `signature`) for a signature that is malformed, stale,
+        wrong, or missing where the trigger requires one, Conflict for a duplicate: of the key, or of a signature that
+        was taken before."""
         ...
 
     async def create_schedule(self, principal: Principal, schedule: ScheduleIn) -> ScheduleView: ...

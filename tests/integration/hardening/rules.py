@@ -482,6 +482,8 @@ RULES: dict[Key, Rule] = {
     ("native", "GET", "/ledger/workflows"): rule(
         "/ledger/workflows", "/ledger/workflows?search={marker}", means="shared"
     ),
+    # The secret, or a signature under it, is the credential.
+    ("native", "POST", "/ledger/hooks/{workflow_id}"): Rule(calls=lambda house: [], means="secret"),
     ("native", "POST", "/ledger/workflows"): Rule(calls=lambda house: [], means="own workflow"),
     ("native", "POST", "/ledger/workflows/validate"): posts(
         "/ledger/workflows/validate", '{"definition": {"nodes": []}}', means="shared"

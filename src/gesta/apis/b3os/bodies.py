@@ -40,7 +40,7 @@ class NewExecutionBody(msgspec.Struct, frozen=True, kw_only=True):
 async def posted(request: Request, *, needs_body: bool = True) -> dict[str, Any]:
     """The JSON object of a request; an empty body is an empty object unless `needs_body`. Raises InvalidInput,
     TooLarge."""
-    raw = await _read(request)
+    raw = await read_raw(request)
     if not raw.strip() and not needs_body:
         return {}
     kind = (request.headers.get("content-type") or "application/json").partition(";")[0].strip().lower()
@@ -49,9 +49,8 @@ async def posted(request: Request, *, needs_body: bool = True) -> dict[str, Any]
     return object_of(raw)
 
 
-async def anything(request: Request) -> Any:
+def anything(request: Request, raw: bytes) -> Any:
     """What a webhook sends: JSON where it is JSON, else its text. None for nothing."""
-    raw = await _read(request)
     if not raw:
         return None
     try:
@@ -66,7 +65,8 @@ async def anything(request: Request) -> Any:
         raise _refused("The body is neither JSON nor text in UTF-8.", problem="json") from None
 
 
-async def _read(request: Request) -> bytes:
+async def read_raw(request: Request) -> bytes:
+    """The bytes as they came. Raises TooLarge."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)

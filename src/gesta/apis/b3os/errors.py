@@ -56,6 +56,7 @@ CODES: dict[int, str] = {
     401003: "The token has expired.",
     401004: "The token was revoked.",
     401005: "The client token or secret is not that of the execution.",
+    401006: "The webhook's signature is missing, malformed, stale, or not that of its secret.",
     403001: "The token lacks a scope.",
     403002: "`X-Org-ID` names another organization than the token's.",
     403003: "The workflow is not open to the public, or is another account's.",
@@ -112,7 +113,7 @@ _CODE_OF_PROBLEM = {
     "definition": 400228,
     "trigger": 400229,
 }
-_CODE_OF_REASON = {"missing": 401001, "expired": 401003, "revoked": 401004, "client_token": 401005}
+_CODE_OF_REASON = {"missing": 401001, "expired": 401003, "revoked": 401004, "client_token": 401005, "signature": 401006}
 _CODE_OF_MISSING = {
     "execution": 404001,
     "account": 404003,

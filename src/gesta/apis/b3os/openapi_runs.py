@@ -132,6 +132,10 @@ def _query(name: str, description: str, **schema: Any) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+def _header(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string"}}
+
+
 _PAGE = [
     _query("limit", "Above 100 it is clamped to 100.", type="integer", minimum=1, default=DEFAULT_LIMIT),
     _query("offset", "Offset for pagination.", type="integer", minimum=0, maximum=MAX_OFFSET, default=0),
@@ -175,6 +179,10 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
     ],
     "list_versions": _PAGE,
     "list_execution_webhooks": _PAGE,
+    "call_webhook": [
+        _header("Gesta-Signature", "`t=<seconds>,v1=<hex HMAC-SHA256 of t, a full stop and the raw body>`."),
+        _header("Idempotency-Key", "A delivery with a key that was taken is a 409."),
+    ],
     "list_webhook_deliveries": [
         *_PAGE,
         {**_query("endpointId", "Of this endpoint only."), "schema": _SEGMENT},
@@ -184,7 +192,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
 _PATHS = {
     "id": "Id of the execution, run, workflow, execution webhook or delivery.",
     "nodeId": "Id of the node.",
-    "workflowSecret": "What `POST /v1/workflows/{id}/webhook-secret` gave.",
+    "workflowSecret": "What `POST /v1/workflows/{id}/webhook-secret` gave; with `Gesta-Signature`, the id is enough.",
     "version": "Number of the version.",
 }
 _ORGANIZATION: dict[str, Any] = {

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gesta.apis.b3os.bodies import anything, new_execution, posted
+from gesta.apis.b3os.bodies import anything, new_execution, posted, read_raw
 from gesta.apis.b3os.codec import (
     DIALECT,
     PUBLIC_FIELDS,
@@ -23,9 +23,10 @@ from gesta.apis.b3os.parameters import MAX_TOKEN, EventsQuery, path_id, path_wor
 from gesta.apis.b3os.stream import Streams
 from gesta.kernel.errors import InvalidInput, NotFound, Unauthenticated
 from gesta.ledger.records import Event, Execution
-from gesta.workflows.face import Started
+from gesta.workflows.face import Signed, Started
 
 PUBLIC_BUCKET = "b3os_public"
+SIGNATURE = "Gesta-Signature"
 
 
 def created_publicly(started: Started) -> dict[str, Any]:
@@ -82,17 +83,25 @@ class Public:
 
     async def webhook(self, request: Request) -> Response:
         """A run by its workflow's inbound webhook. The secret in the address is the workflow's id, a dot, and what
-        `POST /v1/workflows/{id}/webhook-secret` gave."""
+        `POST /v1/workflows/{id}/webhook-secret` gave. With a `Gesta-Signature` the workflow's id is enough."""
         given = request.path_params["workflowSecret"]
         self._door.admit_address(DIALECT, request)
-        workflow, _, secret = given.partition(".")
-        if not workflow or not secret or len(given) > MAX_TOKEN or not given.isprintable():
+        header = ",".join(request.headers.getlist(SIGNATURE))
+        workflow, dot, secret = given.partition(".")
+        is_told = bool(secret) or (bool(header) and not dot)
+        if not workflow or not is_told or len(given) > MAX_TOKEN or not given.isprintable():
             raise NotFound("There is no such webhook.", what="workflow")
-        payload = await anything(request)
+        raw = await read_raw(request)
         key = request.headers.get("idempotency-key")
         if key is not None and not 0 < len(key) <= MAX_TOKEN // 2:
             raise InvalidInput("`Idempotency-Key` has 1 to 256 characters.", field="Idempotency-Key", where="header")
-        started = await self._door.workflows.triggers.hook(workflow_word(workflow), secret, payload, key=key)
+        started = await self._door.workflows.triggers.hook(
+            workflow_word(workflow),
+            secret or None,
+            anything(request, raw),
+            key=key,
+            signed=Signed(header, raw) if header else None,
+        )
         return success(request, {"action": "triggered", "runId": RUN_PREFIX + started.execution.id})
 
 

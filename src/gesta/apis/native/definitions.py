@@ -184,7 +184,7 @@ class WorkflowRoutes:
         principal, word = await self._found(request)
         secret = await self._door.new_hook_secret(principal, word)
         view = await self._door.get(principal, word)
-        return answer({"secret": secret, "hint": view.hook_secret_hint})
+        return answer({"secret": secret, "hint": view.hook_secret_hint, "path": f"/ledger/hooks/{view.id}"})
 
     async def _found(self, request: Request) -> tuple[Principal, str]:
         principal, _ = await self._enter(request, {})

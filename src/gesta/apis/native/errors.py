@@ -125,7 +125,9 @@ def headers_of(error: GestaError) -> dict[str, str]:
     headers = retry_after(error)
     if isinstance(error, Unauthenticated):
         challenge = 'Bearer realm="gesta"'
-        if error.reason != "missing":
+        if error.reason == "signature":
+            challenge = 'Gesta-Signature realm="gesta"'
+        elif error.reason != "missing":
             challenge += ', error="invalid_token"'
         headers["WWW-Authenticate"] = challenge
     return headers

@@ -395,6 +395,7 @@ def document(dialects: Sequence[str]) -> dict[str, Any]:
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A `gst_` or `b3sk_` token."},
                 "apiKey": {"type": "apiKey", "in": "header", "name": "x-api-key"},
                 "linkedAccount": {"type": "apiKey", "in": "header", "name": "linked_account_id"},
+                "webhookSecret": {"type": "apiKey", "in": "header", "name": "x-webhook-secret"},
             },
         },
     }

@@ -381,4 +381,31 @@ def _schedules() -> dict[str, dict[str, Schema]]:
                 description="It starts every workflow whose trigger it is, and wakes the runs that wait for it.",
             )
         },
+        "/ledger/hooks/{workflow_id}": {"post": _hook()},
     }
+
+
+def _hook() -> Schema:
+    signed = (
+        "`t=<seconds since 1970>,v1=<hex HMAC-SHA256, under the secret, of t, a full stop and the raw body>`. `v1` may "
+        "be there several times, while the secret is being replaced."
+    )
+    operation = _operation(
+        "callWebhook",
+        "Start a run by a workflow's inbound webhook",
+        ok("It is started.", ref("HookStarted"), status="201"),
+        *_WRITES,
+        parameters=[
+            _path("workflow_id", "The workflow's id."),
+            _header("Gesta-Signature", signed, maxLength=1024),
+            _header("Idempotency-Key", "A delivery with a key that was taken is a 409.", minLength=1, maxLength=256),
+        ],
+        body={"required": False, "content": {"application/json": {"schema": {}}}},
+        description="With the secret in `x-webhook-secret`, or a signature under it, or both. The body is the payload. "
+        "A signature that is more than 300 seconds from the server's clock is a 401; one that was taken, a 409.",
+    )
+    return operation | {"security": [{"webhookSecret": []}, {}]}
+
+
+def _header(name: str, description: str, **schema: Any) -> Schema:
+    return {"name": name, "in": "header", "description": description, "schema": {"type": "string", **schema}}

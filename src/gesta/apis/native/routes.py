@@ -31,6 +31,8 @@ from gesta.apis.native.definitions import WorkflowRoutes
 from gesta.apis.native.errors import allowed_after, render
 from gesta.apis.native.executors import ExecutorRoutes
 from gesta.apis.native.hub import Hub
+from gesta.apis.native.inbound import PATH as HOOKS
+from gesta.apis.native.inbound import HookRoutes
 from gesta.apis.native.ingest import post_executions
 from gesta.apis.native.jobs import JobRoutes
 from gesta.apis.native.market import MarketRoutes
@@ -67,6 +69,7 @@ class Native:
         self.runs = RunRoutes(services, self._directory, self._reads, self._enter)
         self.jobs = JobRoutes(services, self._reads, self._enter)
         self.triggers = TriggerRoutes(services, self._directory, self._enter)
+        self.hooks = HookRoutes(services)
         self.webhooks = WebhookRoutes(services, self._directory, self._enter)
         self.hub = Hub(services.reading, self._directory, heartbeat_s=services.limits.stream_heartbeat_s)
         self._ingest_params = {
@@ -228,6 +231,7 @@ def workflow_routes(native: Native) -> list[Route]:
         ("/ledger/schedules/{id}/resume", triggers.resume, ["POST"]),
         ("/ledger/schedules/{id}", triggers.schedule, ["GET", "PUT", "DELETE"]),
         ("/ledger/events", triggers.event, ["POST"]),
+        (f"{HOOKS}/{{workflow_id}}", native.hooks.hook, ["POST"]),
     ]
 
 

@@ -96,7 +96,13 @@ def _definitions() -> dict[str, Schema]:
             edges_removed=list_of(edge),
             fields=list_of(change),
         ),
-        "HookSecret": object_of("Shown once; the one before is void.", secret=_TEXT, hint=_TEXT),
+        "HookSecret": object_of(
+            "Shown once; the one before is void. `path`: where it, or a signature under it, starts the workflow.",
+            secret=_TEXT,
+            hint=_TEXT,
+            path=_TEXT,
+        ),
+        "HookStarted": object_of("The run that a webhook started.", run_id=_TEXT),
     }
 
 

@@ -69,6 +69,10 @@ class HookRefused(Unauthenticated):
         super().__init__("Invalid webhook address or secret")
 
 
+class HookUnsigned(Unauthenticated):
+    """The signature of a call of an inbound webhook is missing, malformed, stale, or wrong: the message says which."""
+
+
 class WorkflowNotFound(NotFound):
     def __init__(self) -> None:
         super().__init__("Workflow not found", what="workflow")
@@ -128,6 +132,7 @@ TABLE: dict[type[GestaError], tuple[str, str]] = {
     InvalidToken: ("UNAUTHORIZED", "INVALID_TOKEN"),
     InvalidCredentials: ("UNAUTHORIZED", "SERVER_ERROR"),
     HookRefused: ("UNAUTHORIZED", "SERVER_ERROR"),
+    HookUnsigned: ("UNAUTHORIZED", "SERVER_ERROR"),
     Unauthenticated: ("UNAUTHORIZED", "INVALID_TOKEN"),
     WorkflowPrivate: ("FORBIDDEN", "SERVER_ERROR"),
     Forbidden: ("FORBIDDEN", "AUTH_SERVICE_ERROR"),

@@ -17,9 +17,9 @@ from gesta.apis.common.services import Services
 from gesta.apis.refold import listing
 from gesta.apis.refold.auth import BUCKET
 from gesta.apis.refold.calls import enter, is_object_id, json_answer, json_of, read_body, text_in, word_of
-from gesta.apis.refold.errors import HookRefused, InvalidEvent, MissingField, UnsupportedMediaType
-from gesta.kernel.errors import InvalidInput, NotFound, TooLarge
-from gesta.workflows.face import EventIn
+from gesta.apis.refold.errors import HookRefused, HookUnsigned, InvalidEvent, MissingField, UnsupportedMediaType
+from gesta.kernel.errors import InvalidInput, NotFound, TooLarge, Unauthenticated
+from gesta.workflows.face import EventIn, Signed
 
 FIRED = "Webhook Fired Success"
 MAX_HOOK_BYTES = 1024 * 1024
@@ -28,6 +28,7 @@ JSON = "application/json"
 MULTIPART = "multipart/form-data"
 KEY_HEADER = "idempotency-key"
 HOOK_HEADER = "x-webhook-secret"
+SIGNATURE_HEADER = "gesta-signature"
 # Addresses of webhooks are limited by a bucket each, which no credential can have.
 _BUCKETS = 65_536
 
@@ -63,12 +64,13 @@ class Triggering:
         )
 
     async def hook(self, request: Request) -> Response:
-        """The webhook trigger of a workflow: whoever knows the secret may start it."""
+        """The webhook trigger of a workflow: whoever knows the secret may start it, showing it or signing with it."""
         query = listing.read_query(request.scope["query_string"])
         workflow = request.path_params["workflow_id"]
         self._services.access.admit(BUCKET, -1 - zlib.crc32(workflow.encode()) % _BUCKETS)
         secret = request.path_params.get("secret") or word_of(request, {}, HOOK_HEADER)
-        if not secret or not is_object_id(workflow):
+        header = ",".join(request.headers.getlist(SIGNATURE_HEADER))
+        if not (secret or header) or not is_object_id(workflow):
             raise HookRefused()
         media_type = _media_type(request)
         body = await read_body(request)
@@ -79,9 +81,13 @@ class Triggering:
         key = word_of(request, query, KEY_HEADER) or None
         doors = self._services.runs_workflows
         try:
-            started = await doors.triggers.hook(workflow, secret, json_of(body), key=key)
+            started = await doors.triggers.hook(
+                workflow, secret or None, json_of(body), key=key, signed=Signed(header, body) if header else None
+            )
         except NotFound:
             raise HookRefused() from None
+        except Unauthenticated as error:
+            raise HookUnsigned(error.message, reason=error.reason) from None
         return json_answer({"message": FIRED, "execution_id": started.execution.id})
 
 

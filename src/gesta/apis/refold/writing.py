@@ -107,7 +107,7 @@ def _triggers(calls: Triggering) -> Iterable[Call]:
         yield Call(
             *("POST", f"{HOOK_PATH}/{{workflow_id}}{path}", f"receive_webhook{suffix}", "The webhook of a workflow"),
             *(tag, calls.hook, models.HookFired, (*failures, 415)),
-            headers=("idempotency-key", *headers),
+            headers=("idempotency-key", "gesta-signature", *headers),
             security=openapi.SECRET_ONLY,
         )
 

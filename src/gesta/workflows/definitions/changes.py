@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from gesta.kernel.errors import Conflict, NotFound
 from gesta.storage.program import Fetch, Program
 from gesta.workflows.definitions import rows
+from gesta.workflows.definitions.hook_secrets import hook_hash
 from gesta.workflows.definitions.rows import SQL, VersionRow, WorkflowRow
 from gesta.workflows.definitions.words import MOST_VERSIONS, MOST_WORKFLOWS, with_draft
 from gesta.workflows.face import Draft, WorkflowStatus, WorkflowView
@@ -118,11 +121,14 @@ def deleted(seen: Seen, word: str, now_us: int) -> Program[None]:
     yield from _put(row, view, now_us)
 
 
-def with_hook(seen: Seen, word: str, hashed: bytes, hint: str, now_us: int) -> Program[None]:
+def with_hook(seen: Seen, word: str, make: Callable[[WorkflowRow], str], hint: str, now_us: int) -> Program[str]:
+    """The new secret, of which the hash is kept."""
     row = yield from find(seen, word)
     _check_is_open(row.view)
+    made = make(row)
     view = msgspec.structs.replace(row.view, hook_secret_hint=hint)
-    yield from _put(msgspec.structs.replace(row, hook_hash=hashed), view, now_us)
+    yield from _put(msgspec.structs.replace(row, hook_hash=hook_hash(made)), view, now_us)
+    return made
 
 
 # -- parts

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from gesta.access.model import Principal, Scope
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput, NotFound
-from gesta.kernel.ids import IdSource, hex_id, secret
+from gesta.kernel.ids import IdSource, hex_id
 from gesta.storage.program import Database, Fetch, Program
 from gesta.workflows.definitions import changes, rows
 from gesta.workflows.definitions.changes import Seen
-from gesta.workflows.definitions.rows import SQL, VersionRow
+from gesta.workflows.definitions.hook_secrets import PURPOSE, new_hint, secret_of
+from gesta.workflows.definitions.rows import SQL, VersionRow, WorkflowRow
 from gesta.workflows.definitions.words import (
     MOST_PAGE,
     MOST_SEARCH,
@@ -28,12 +28,11 @@ from gesta.workflows.triggers.settings import TriggerSettings
 T = TypeVar("T")
 
 WORKFLOW_ID_DIGITS = 24
-HOOK_PREFIX = "gwh_"
-HINT_CHARACTERS = len(HOOK_PREFIX) + 6
 
 
 class DefinitionDesk:
-    """`gesta.workflows.face.Definitions`. `on_schedules` is called when a schedule may have changed."""
+    """`gesta.workflows.face.Definitions`. `key` gives the installation's secret for a purpose (`Access.derived_key`);
+    `on_schedules` is called when a schedule may have changed."""
 
     def __init__(
         self,
@@ -41,12 +40,14 @@ class DefinitionDesk:
         database: Database,
         clock: Clock,
         ids: IdSource,
+        key: Callable[[str], Awaitable[bytes]],
         settings: TriggerSettings | None = None,
         on_schedules: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._clock = clock
         self._ids = ids
+        self._key = key
         self._settings = settings or TriggerSettings()
         self._on_schedules = on_schedules
 
@@ -95,10 +96,12 @@ class DefinitionDesk:
 
     async def new_hook_secret(self, principal: Principal, workflow: str) -> str:
         seen, now_us = _changing(principal), self._clock.now_us()
-        made = secret(self._ids, HOOK_PREFIX)
-        hashed, hint = hook_hash(made), made[:HINT_CHARACTERS]
-        await self._write(seen, lambda: changes.with_hook(seen, workflow, hashed, hint, now_us))
-        return made
+        hint, key = new_hint(self._ids), await self._key(PURPOSE)
+
+        def made(row: WorkflowRow) -> str:
+            return secret_of(key, seen.organization, row.view.id, hint)
+
+        return await self._write(seen, lambda: changes.with_hook(seen, workflow, made, hint, now_us))
 
     async def _write(self, seen: Seen, program: Callable[[], Program[T]]) -> T:
         done = await self._database.write(program, key=seen.organization)
@@ -132,11 +135,6 @@ class DefinitionDesk:
             raise InvalidInput("`offset` and `limit` are not below zero.", field="offset", where="query")
         page = (min(limit, MOST_PAGE), min(offset, 2**31))
         return await self._database.read(lambda: _list(seen, search, slug, page), unbounded=bool(search))
-
-
-def hook_hash(word: str) -> bytes:
-    """What is kept of a webhook's secret."""
-    return hashlib.sha256(word.encode("utf-8", "replace")).digest()
 
 
 def seen_by(principal: Principal) -> Seen:

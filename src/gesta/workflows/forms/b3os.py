@@ -179,7 +179,8 @@ class _Reading(Building):
             case "manual" | "start" | "":
                 return
             case "webhook":
-                given: dict[str, Any] = {"kind": "webhook"}
+                words = ("dedup_key", "dedup_window_s", "signature")
+                given: dict[str, Any] = {"kind": "webhook"} | {word: payload[word] for word in words if word in payload}
             case "cronjob" | "schedule":
                 if "rrule" in payload:
                     try:

@@ -18,6 +18,7 @@ from gesta.workflows.graph.definition import (
     NodeType,
     Price,
     Retry,
+    SignaturePolicy,
     Trigger,
     TriggerKind,
 )
@@ -120,6 +121,11 @@ class Building:
         application = given.get("application")
         if isinstance(application, str):
             given["application"] = {"id": application, "name": application}
+        policies = [each.value for each in SignaturePolicy]
+        if given.get("signature", policies[0]) not in policies:
+            words = " or ".join(f"`{each}`" for each in policies)
+            message = f"`trigger.signature` must be {words}, and is {shown(given.pop('signature'))}."
+            self.tell(message, field="trigger.signature")
         if "kind" not in given:
             if webhook:
                 given["kind"] = TriggerKind.WEBHOOK
@@ -127,6 +133,8 @@ class Building:
                 given["kind"] = TriggerKind.EVENT
             elif given.get("cron") or given.get("at"):
                 given["kind"] = TriggerKind.SCHEDULE
+            elif "signature" in given:
+                given["kind"] = TriggerKind.WEBHOOK
         return self.struct(Trigger, given, field="trigger") or Trigger()
 
     def price(self, value: Any) -> Price | None:

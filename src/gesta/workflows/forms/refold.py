@@ -147,7 +147,7 @@ class _Reading(Building):
         return meant if meant in known else handle
 
     def start_trigger(self, document: dict[str, Any], settings: dict[str, Any]) -> Any:
-        """Of the start node: `{trigger_type, event, application, cron, timezone}`."""
+        """Of the start node: `{trigger_type, event, application, cron, timezone, signature}`."""
         data = self.start_data
         word = _folded(str(first_of(data, ("trigger_type", "triggerType")) or ""))
         given: dict[str, Any] = {}
@@ -155,6 +155,8 @@ class _Reading(Building):
         cron = first_of(data, ("cron", "cron_pattern", "cron_patten", "schedule"))
         if word in ("webhook", "webhooks"):
             given["kind"] = "webhook"
+            if data.get("signature") is not None:
+                given["signature"] = data["signature"]
         elif event is not None:
             application = application_of(first_of(data, ("application", "app"))) or application_of(
                 document.get("associated_application")

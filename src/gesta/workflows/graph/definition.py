@@ -127,10 +127,15 @@ class TriggerKind(enum.StrEnum):
     WEBHOOK = "webhook"
 
 
+class SignaturePolicy(enum.StrEnum):
+    OPTIONAL = "optional"  # a signature that is there must be right; without one, the secret is enough
+    REQUIRED = "required"
+
+
 class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What starts it besides an API call, which may always. `event` of `application` for an event; `cron` with its
     `timezone`, or `at` (a moment, ISO 8601), for a schedule. `dedup_key` is a template over the payload, and counts
-    for `dedup_window_s`."""
+    for `dedup_window_s`. `signature` is of its inbound webhook, which it may have whatever its kind."""
 
     kind: TriggerKind = TriggerKind.MANUAL
     event: str = ""
@@ -140,6 +145,7 @@ class Trigger(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timezone: str = "UTC"
     dedup_key: str = ""
     dedup_window_s: float = 300.0
+    signature: SignaturePolicy = SignaturePolicy.OPTIONAL
 
 
 class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,15 +1,27 @@
-"""How deliveries are signed. Pure."""
+"""How deliveries are signed, and how the signature of one that comes in is checked. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
+from gesta.kernel.errors import Unauthenticated
 from gesta.workflows.hooks_face import HookFormat
 
 SIGNATURE: Final = "Gesta-Signature"
+#: How far `t` may be from this server's clock, before or after.
+TOLERANCE_S: Final = 300
+#: Of one header: a sender whose secret is being replaced signs with both.
+MOST_SIGNATURES: Final = 8
+MOST_HEADER: Final = 1024
+_TIME = re.compile(r"[1-9][0-9]{0,11}", re.ASCII)
+_HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_FORM: Final = f"`{SIGNATURE}` must be `t=<seconds since 1970>,v1=<64 hexadecimal digits>`"
 USER_AGENT: Final = "gesta-webhooks"
 # The dialects' own (protocols/refold.md §6, protocols/b3os.md, execution webhooks): over the raw body.
 _OF_FORMAT: Final = {
@@ -37,7 +49,56 @@ def signature(secret: str, body: bytes) -> str:
 def gesta_signature(secret: str, body: bytes, at_s: int) -> str:
     """`t=<seconds since 1970>,v1=<hex HMAC-SHA256 over "<t>.<body>">`. A receiver refuses an old `t`: a delivery that
     somebody recorded cannot be sent again later."""
-    return f"t={at_s},v1={signature(secret, str(at_s).encode() + b'.' + body)}"
+    return f"t={at_s},v1={_timed(secret, body, at_s)}"
+
+
+def _timed(secret: str, body: bytes, at_s: int) -> str:
+    return signature(secret, str(at_s).encode() + b"." + body)
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """What a header says: when it was signed, and the signatures, each 64 lowercase hex digits."""
+
+    at_s: int
+    signatures: tuple[str, ...]
+
+
+def claim_of(header: str, now_us: int) -> Claim:
+    """What a `Gesta-Signature` says, whoever wrote it. Names other than `t` and `v1` are passed over, as signatures of
+    a later scheme. Raises Unauthenticated (`reason` is `signature`) for one that is malformed or too far from now;
+    neither says anything of the secret."""
+    times: list[str] = []
+    signatures: list[str] = []
+    for part in header.split(",") if len(header) <= MOST_HEADER else ():
+        name, _, value = part.strip().partition("=")
+        if name == "t":
+            times.append(value)
+        elif name == "v1":
+            signatures.append(value.lower())
+    if len(times) != 1 or not _TIME.fullmatch(times[0]):
+        raise refused(f"{_FORM}, with one `t`.")
+    if not 0 < len(signatures) <= MOST_SIGNATURES or not all(map(_HEX.fullmatch, signatures)):
+        raise refused(f"{_FORM}; `v1` may be there {MOST_SIGNATURES} times.")
+    at_s, now_s = int(times[0]), now_us // 1_000_000
+    if abs(now_s - at_s) > TOLERANCE_S:
+        where = "before" if at_s < now_s else "after"
+        raise refused(
+            f"The `t` of `{SIGNATURE}` is {abs(now_s - at_s)} seconds {where} this server's clock; up to {TOLERANCE_S} "
+            "are taken. Sign again with the present time."
+        )
+    return Claim(at_s, tuple(signatures))
+
+
+def proof(claim: Claim, secret: str, body: bytes) -> str:
+    """The signature that proves the secret, by which a repetition is known; nothing if none does. Takes as long for a
+    wrong one as for a right one."""
+    expected = _timed(secret, body, claim.at_s)
+    matches = [hmac.compare_digest(expected, each) for each in claim.signatures]
+    return expected if any(matches) else ""
+
+
+def refused(message: str) -> Unauthenticated:
+    return Unauthenticated(message, reason="signature")
 
 
 def headers_of(

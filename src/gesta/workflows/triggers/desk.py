@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,7 +13,7 @@ import structlog
 from gesta.access.face import Access
 from gesta.access.model import Principal, Scope
 from gesta.kernel.clock import Clock
-from gesta.kernel.errors import CallerError, Conflict, InvalidInput, NotFound
+from gesta.kernel.errors import CallerError, Conflict, InvalidInput
 from gesta.kernel.ids import IdSource, hex_id
 from gesta.kernel.slugs import slug_of
 from gesta.ledger.records import Source
@@ -22,20 +21,22 @@ from gesta.storage.program import Database, Fetch, Program
 from gesta.workflows.definitions import changes
 from gesta.workflows.definitions import rows as definitions
 from gesta.workflows.definitions.changes import Seen
-from gesta.workflows.definitions.desk import hook_hash, seen_by
+from gesta.workflows.definitions.desk import seen_by
 from gesta.workflows.definitions.rows import WorkflowRow
 from gesta.workflows.face import (
     EventIn,
     EventTaken,
     ScheduleIn,
     ScheduleView,
+    Signed,
     Started,
     StartRun,
     WorkflowStatus,
 )
-from gesta.workflows.graph.definition import Trigger, TriggerKind
+from gesta.workflows.graph.definition import SignaturePolicy, Trigger, TriggerKind
 from gesta.workflows.graph.progress import Woken
 from gesta.workflows.graph.schemas import check_input
+from gesta.workflows.hooks.signing import SIGNATURE, refused
 from gesta.workflows.runs import rows as runs_rows
 from gesta.workflows.runs.desk import RunDesk
 from gesta.workflows.runs.service import RunService
@@ -50,6 +51,7 @@ from gesta.workflows.triggers.checking import (
     stored_key,
     timing_of,
 )
+from gesta.workflows.triggers.proving import Proofs
 from gesta.workflows.triggers.rows import SQL, Schedule, ScheduleRow, starts_by_itself, view_of
 from gesta.workflows.triggers.settings import TriggerSettings
 from gesta.workflows.triggers.starting import Starter, attributes_of, correlation_of
@@ -58,8 +60,6 @@ SCHEDULE_ID_DIGITS = 24
 EVENT_ID_DIGITS = 24
 # Workflows that one event starts, and runs that it wakes, at the same time.
 AT_ONCE = 100
-# Of a workflow that is not there: compared all the same, so that the answer takes as long.
-_NO_HASH = b"\0" * 32
 
 log = structlog.get_logger("gesta.workflows")
 
@@ -87,6 +87,7 @@ class TriggerDesk:
         self._service = service
         self._settings = settings or TriggerSettings()
         self._on_schedules = on_schedules
+        self._proofs = Proofs(database=database, access=access, clock=clock)
         self.starter = Starter(database=database, access=access, clock=clock, ids=ids, runs=runs, service=service)
 
     # -- events
@@ -176,24 +177,20 @@ class TriggerDesk:
 
     # -- webhooks
 
-    async def hook(self, workflow: str, secret: str, payload: Any, *, key: str | None = None) -> Started:
-        """Any workflow with a secret has a webhook. Raises NotFound for an unknown workflow or a wrong secret, Conflict
-        for a duplicate and for a workflow that is paused or not published, InvalidInput for a payload that its schema
-        refuses, TooLarge."""
-        found = None
-        if "\0" not in workflow:
-            found = await self._database.read(lambda: definitions.find_anywhere(workflow), snapshot=False)
-        expected = _NO_HASH if found is None or found.hook_hash is None else found.hook_hash
-        is_right = hmac.compare_digest(hook_hash(secret), expected)
-        if found is None or not is_right or found.view.status is WorkflowStatus.ARCHIVED:
-            raise NotFound(f"There is no webhook of workflow {workflow[:128]} with this secret.", what="workflow")
-        row = found
+    async def hook(
+        self, workflow: str, secret: str | None, payload: Any, *, key: str | None = None, signed: Signed | None = None
+    ) -> Started:
+        """Any workflow with a secret has a webhook. Besides what `face.Triggers` says, raises Conflict for a workflow
+        that is paused or not published, InvalidInput for a payload that its schema refuses, TooLarge."""
+        row, proved = await self._proofs.of(workflow, secret, signed)
         if not starts_by_itself(row.view.status, row.view.published_version):
             word = "paused" if row.view.status is WorkflowStatus.PAUSED else "not published"
             raise Conflict(f"Workflow {row.view.id} is {word}; its webhook starts nothing.", workflow=row.view.id)
+        trigger = await self._database.read(lambda: _trigger(row), snapshot=False)
+        if proved is None and trigger.signature is SignaturePolicy.REQUIRED:
+            raise refused(f"This webhook requires a signature: send `{SIGNATURE}`.")
         check_key(key)
         check_size(payload, MOST_PAYLOAD_BYTES, "payload")
-        trigger = await self._database.read(lambda: _trigger(row), snapshot=False)
         request = StartRun(
             workflow=row.view.id,
             input=payload,
@@ -208,6 +205,7 @@ class TriggerDesk:
             wanted,
             window_s,
             lambda run_id: self._runs.start_workflow(row, msgspec.structs.replace(request, run_id=run_id)),
+            once=proved,
         )
         if started is None:
             raise Conflict(f"Workflow {row.view.id} has had this already.", workflow=row.view.id, key=wanted)

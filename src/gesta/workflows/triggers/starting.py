@@ -7,7 +7,7 @@ with the key), and the ledger takes an id once.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 import msgspec
@@ -31,6 +31,15 @@ from gesta.workflows.triggers.rows import SQL, ScheduleRow
 from gesta.workflows.triggers.schedules import US
 
 Start = Callable[[str | None], Coroutine[Any, Any, Started]]
+#: Of keys that are not the caller's own.
+_ONCE = "once"
+
+
+class Once(msgspec.Struct, frozen=True, kw_only=True):
+    """What may start a run once until a moment, whatever key comes with it."""
+
+    key: str
+    until_us: int
 
 
 class Starter:
@@ -52,17 +61,28 @@ class Starter:
         self._service = service
 
     async def keyed(
-        self, workflow: WorkflowRow, prefix: str, key: str | None, window_s: float | None, start: Start
+        self,
+        workflow: WorkflowRow,
+        prefix: str,
+        key: str | None,
+        window_s: float | None,
+        start: Start,
+        *,
+        once: Once | None = None,
     ) -> Started | None:
-        """Start a run for a key, or None where the key has one already. Without a key it is always started."""
-        if key is None:
-            return await start(None)
+        """Start a run for a key, or None where the key, or `once`, has one already. Without either it is always
+        started."""
         organization, now_us = workflow.view.organization, self._clock.now_us()
-        until_us = None if window_s is None else now_us + int(window_s * US)
+        keys: dict[str, int | None] = {}
+        if once is not None:
+            keys[stored_key(f"{prefix} {_ONCE}", once.key)] = once.until_us
+        if key is not None:
+            keys[stored_key(prefix, key)] = None if window_s is None else now_us + int(window_s * US)
+        if not keys:
+            return await start(None)
         wanted = hex_id(self._ids, RUN_ID_DIGITS)
-        stored = stored_key(prefix, key)
         run_id = await self._database.write(
-            lambda: _taken(organization, workflow.number, stored, wanted, until_us, now_us), key=organization
+            lambda: _taken(organization, workflow.number, keys, wanted, now_us), key=organization
         )
         reach("workflows.key.taken")
         # Whoever took the key may have died before the run was there.
@@ -147,12 +167,17 @@ def correlation_of(workflow: WorkflowRow, trigger: Trigger) -> dict[str, str]:
     return {"application": slug} if slug else {}
 
 
-def _taken(organization: int, workflow: int, key: str, run_id: str, until_us: int | None, now_us: int) -> Program[str]:
-    """The run that a key stands for: this one, if it is free."""
-    rows = yield Fetch(SQL["key.get"], (organization, workflow, key))
-    if rows:
-        known, known_until_us = rows[0]
-        if known_until_us is None or known_until_us > now_us:
-            return str(known)
-    yield Fetch(SQL["key.take"], (organization, workflow, key, run_id, b"", until_us))
-    return run_id
+def _taken(organization: int, workflow: int, keys: Mapping[str, int | None], run_id: str, now_us: int) -> Program[str]:
+    """The run that the keys stand for: the first one's that has one, else this. From now on it is that of each."""
+    free = []
+    taken = None
+    for key in keys:
+        rows = yield Fetch(SQL["key.get"], (organization, workflow, key))
+        if not rows or (rows[0][1] is not None and rows[0][1] <= now_us):
+            free.append(key)
+        elif taken is None:
+            taken = str(rows[0][0])
+    stands_for = run_id if taken is None else taken
+    for key in free:
+        yield Fetch(SQL["key.take"], (organization, workflow, key, stands_for, b"", keys[key]))
+    return stands_for
