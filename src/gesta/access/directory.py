@@ -22,6 +22,7 @@ class AccountDirectory:
         self._clock = clock
         self._by_name: dict[_Named, Account] = {}
         self._by_id: dict[tuple[int, int], Account] = {}
+        self._oldest: dict[tuple[int, AccountType, Environment], Account] = {}
 
     async def by_name(
         self, organization: int, name: str, type: AccountType, environment: Environment
@@ -41,6 +42,17 @@ class AccountDirectory:
         if account is None and 0 < account_id <= MAX_ID:
             account = await self._database.read(lambda: store.account_by_id(organization, account_id), snapshot=False)
             self._remember(account)
+        return account
+
+    async def oldest(self, organization: int, type: AccountType, environment: Environment) -> Account | None:
+        key = (organization, type, environment)
+        account = self._oldest.get(key)
+        if account is None:
+            account = await self._database.read(
+                lambda: store.oldest_account(organization, type, environment), snapshot=False
+            )
+            if account is not None:
+                self._oldest[key] = account
         return account
 
     async def all(self, organization: int) -> list[Account]:

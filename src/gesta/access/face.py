@@ -45,6 +45,12 @@ class Access(Protocol):
 
     async def account_by_id(self, organization: int, account_id: int) -> Account | None: ...
 
+    async def oldest_account(
+        self, organization: int, type: AccountType, environment: Environment = Environment.PRODUCTION
+    ) -> Account | None:
+        """The one that was made first. None if the organization has none of the type in the environment."""
+        ...
+
     async def accounts(self, organization: int) -> list[Account]: ...
 
     async def ensure_account(

@@ -93,6 +93,11 @@ class AccessService:
     async def account_by_id(self, organization: int, account_id: int) -> Account | None:
         return await self._accounts.by_id(organization, account_id)
 
+    async def oldest_account(
+        self, organization: int, type: AccountType, environment: Environment = Environment.PRODUCTION
+    ) -> Account | None:
+        return await self._accounts.oldest(organization, type, environment)
+
     async def accounts(self, organization: int) -> list[Account]:
         return await self._accounts.all(organization)
 

@@ -157,6 +157,11 @@ def account_by_id(organization: int, account_id: int) -> Program[Account | None]
     return _account(rows[0]) if rows else None
 
 
+def oldest_account(organization: int, type: AccountType, environment: Environment) -> Program[Account | None]:
+    rows = yield Fetch(SQL["account.oldest"], (organization, type.value, environment.value))
+    return _account(rows[0]) if rows else None
+
+
 def accounts(organization: int) -> Program[list[Account]]:
     """Trading accounts first, then by name; sorted here because each database orders text in its own way."""
     rows = yield Fetch(SQL["account.list"], (organization,))

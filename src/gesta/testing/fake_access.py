@@ -47,6 +47,13 @@ class FakeAccess:
                 return account
         return None
 
+    async def oldest_account(
+        self, organization: int, type: AccountType, environment: Environment = Environment.PRODUCTION
+    ) -> Account | None:
+        sought = (organization, type, environment)
+        found = (each for each in self._accounts.values() if (each.organization, each.type, each.environment) == sought)
+        return min(found, key=lambda each: each.id, default=None)
+
     async def ensure_account(
         self,
         organization: int,

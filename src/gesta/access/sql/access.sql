@@ -38,6 +38,10 @@ WHERE id = $1 AND organization = $2
 SELECT id, organization, name, type, environment, time_zone, currency, server_name FROM accounts
 WHERE organization = $1 ORDER BY id
 
+-- name: account.oldest
+SELECT id, organization, name, type, environment, time_zone, currency, server_name FROM accounts
+WHERE organization = $1 AND type = $2 AND environment = $3 ORDER BY id LIMIT 1
+
 -- name: account.lock
 -- Sessions of one account are issued one after another, so that concurrent requests get one token.
 SELECT id FROM accounts WHERE id = $1 AND organization = $2

@@ -11,7 +11,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -143,7 +143,7 @@ def _caught(call: Callable[[], Any]) -> Any:
 def _call_of(
     name: str, function: Callable[..., Any], arguments: dict[str, Any], performance: Performance
 ) -> Callable[[], Any]:
-    signature = inspect.signature(function)
+    signature = _signature_of(function)
     if _CONTEXT in signature.parameters:
         if _CONTEXT in arguments:
             refused(f"`arguments.{_CONTEXT}` is what Gesta tells `{name}` itself; leave it out.")
@@ -153,6 +153,10 @@ def _call_of(
     except TypeError as error:
         refused(f"`arguments` do not fit `{name}{signature}`: {error}.")
     return partial(function, *bound.args, **bound.kwargs)
+
+
+# The functions are those that the operator registered: few, and as long as the server lives.
+_signature_of = lru_cache(maxsize=1024)(inspect.signature)
 
 
 def _context_of(performance: Performance) -> StepContext:

@@ -34,7 +34,8 @@ from gesta.workflows.graph.answers import check_answer
 from gesta.workflows.graph.checking import check
 from gesta.workflows.graph.definition import CONTAINERS, WAITS
 from gesta.workflows.graph.plan import Plan
-from gesta.workflows.graph.progress import NodeStatus, Progress, Woken
+from gesta.workflows.graph.progress import Progress, Woken
+from gesta.workflows.graph.rounds import rounds_of
 from gesta.workflows.graph.schemas import check_input
 from gesta.workflows.graph.steps import begin, todo
 from gesta.workflows.payments.face import Till
@@ -142,10 +143,9 @@ class RunDesk:
             return principal.account
         wanted = principal.environment or Environment(environment or Environment.PRODUCTION)
         organization = principal.organization.id
-        accounts = await self._access.accounts(organization)
-        fitting = [each for each in accounts if each.type is AccountType.LINKED and each.environment is wanted]
-        if fitting:
-            return min(fitting, key=lambda each: each.id)
+        oldest = await self._access.oldest_account(organization, AccountType.LINKED, wanted)
+        if oldest is not None:
+            return oldest
         return await self._access.ensure_account(
             organization, "default", AccountType.LINKED, wanted, actor=principal.identity_name
         )
@@ -156,11 +156,10 @@ class RunDesk:
             found = await self._access.account_by_id(view.organization, view.account)
             if found is not None:
                 return found
-        accounts = await self._access.accounts(view.organization)
-        linked = [each for each in accounts if each.type is AccountType.LINKED]
-        production = [each for each in linked if each.environment is Environment.PRODUCTION] or linked
-        if production:
-            return min(production, key=lambda each: each.id)
+        for environment in (Environment.PRODUCTION, Environment.TEST):
+            oldest = await self._access.oldest_account(view.organization, AccountType.LINKED, environment)
+            if oldest is not None:
+                return oldest
         return await self._access.ensure_account(view.organization, "default", AccountType.LINKED)
 
     async def _begin(
@@ -209,7 +208,7 @@ class RunDesk:
         if run.state == RunState.RUNNING:
             self._service.hand(run, plan)
         await self._service.changed(run.organization, changed)
-        return await self._started(organization, run_id, is_new=True)
+        return await self._started(organization, run_id, is_new=True, made=changed.made)
 
     def _rows(
         self,
@@ -307,8 +306,10 @@ class RunDesk:
             )
         return await self._started(organization, run_id, is_new=False)
 
-    async def _started(self, organization: Organization, run_id: str, *, is_new: bool) -> Started:
-        execution = await self._execution(organization.id, run_id)
+    async def _started(
+        self, organization: Organization, run_id: str, *, is_new: bool, made: Execution | None = None
+    ) -> Started:
+        execution = made or await self._execution(organization.id, run_id)
         url = None
         if execution.status is Status.AWAITING_PAYMENT and self._payments is not None:
             url = await self._payments.opened(organization.id, run_id)
@@ -370,7 +371,7 @@ class RunDesk:
             raise NotFound(f"Run {run_id} has no node {node[:128]}.", what="node")
         if found.type not in CONTAINERS:
             raise Conflict(f"Node {node} has no batches.", node=node)
-        rounds = _rounds(plan, row.progress, node)
+        rounds = rounds_of(row.progress, node)
         if status:
             rounds = [each for each in rounds if WORDS[each[1].status] == status]
         return BatchPage(rounds=rounds[offset : offset + limit], total=len(rounds))
@@ -547,29 +548,6 @@ def _content(request: StartRun, version: int) -> bytes:
     """What two requests with one key must agree in."""
     said = {"input": request.input, "version": request.version and version, "attributes": dict(request.attributes)}
     return hashlib.sha256(sorted_encoder.encode(said)).digest()
-
-
-def _rounds(plan: Plan, progress: Progress, path: str) -> list[tuple[int, Any]]:
-    """The rounds of a container that have begun: for each how it stands, and what it gave."""
-    visit = progress.runs.get(path)
-    if visit is None:
-        return []
-    results: Sequence[Any] = visit.output if isinstance(visit.output, list) else []
-    found = []
-    for number in range(visit.begun):
-        prefix = f"{path}[{number}]/"
-        visits = [run for key, run in progress.runs.items() if key.startswith(prefix)]
-        failed = next((run for run in visits if run.status in (NodeStatus.FAILED, NodeStatus.TIMED_OUT)), None)
-        open_ = next((run for run in visits if not run.status.is_over), None)
-        stopped = next((run for run in visits if run.status is NodeStatus.STOPPED), None)
-        status = NodeStatus.SUCCEEDED
-        for each in (failed, open_, stopped):
-            if each is not None:
-                status = each.status
-                break
-        output = results[number] if number < len(results) else None
-        found.append((number, msgspec.structs.replace(visit, status=status, output=output, items=None)))
-    return found
 
 
 def _key(organization: int, workflow: int, key: str) -> Program[tuple[str, bytes] | None]:

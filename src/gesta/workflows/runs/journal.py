@@ -73,14 +73,15 @@ _woken_decoder = msgspec.json.Decoder(Woken)
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What a transaction did: segments to submit, and those of them that need the trading desk, the feed position that
-    it came to, runs that are over or have answered now, the first moment that a parked run waits for, and ends that a
-    run waits for from now on: (organization, kind, key)."""
+    it came to, runs that are over or have answered now, the first moment that a parked run waits for, ends that a run
+    waits for from now on: (organization, kind, key), and a run that was born, if it is known how it stands."""
 
     due: tuple[SegmentId, ...] = ()
     at_desk: tuple[SegmentId, ...] = ()
     seq: int = 0
     over: tuple[Execution, ...] = ()
     wake_at_us: int | None = None
+    made: Execution | None = None
     awaits: tuple[tuple[int, WaitKind, str], ...] = ()
     is_done: bool = True
     # Whether webhook endpoints are to be sent something.
@@ -93,6 +94,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True):
             seq=max(self.seq, other.seq),
             over=(*self.over, *other.over),
             wake_at_us=min((at for at in (self.wake_at_us, other.wake_at_us) if at is not None), default=None),
+            made=self.made or other.made,
             awaits=(*self.awaits, *other.awaits),
             is_done=self.is_done,
             is_told=self.is_told or other.is_told,
@@ -183,7 +185,7 @@ def _note_birth(
     execution = appending.as_recorded(run.organization, row.row, result, now_us)
     execution = yield from changing.note_newest(execution, events, now_us)
     is_told = yield from tell(run, execution, told_of(events), now_us)
-    return Changed(seq=execution.seq, is_told=is_told)
+    return Changed(seq=execution.seq, is_told=is_told, made=execution)
 
 
 # -- a segment
