@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gesta.workflows.hooks.signing import gesta_signature
 from tests.wire.b3os.workflow_house import CALLING, LOGGING, WAITING, House
 
 
@@ -334,3 +335,42 @@ async def test_a_webhook_starts_a_run_once(house: House) -> None:
         run = (await client.get(f"/v1/runs/{taken.json()['data']['runId']}")).json()["data"]
         assert run["executionState"]["root"]["result"] == {"x": 3}
         assert len((await client.get("/v1/runs")).json()["data"]["items"]) == 2
+
+
+async def test_a_signed_webhook(house: House) -> None:
+    """With the secret in the address or without; refusals are in the dialect's envelope (protocols/b3os.md §3)."""
+    signing = {"nodes": {"root": {"type": "webhook", "payload": {"signature": "required"}, "children": []}}}
+    workflow = await house.workflow(signing)
+    async with house.client() as client:
+        secret = (await client.post(f"/v1/workflows/{workflow}/webhook-secret")).json()["data"]["secret"]
+    alone, (id, _, word) = f"/v1/webhooks/{workflow}", secret.partition(".")
+    assert id == workflow
+    now_s, body = house.world.clock.now_us() // 1_000_000, b'{"x": 3}'
+
+    def signed(key: str = word, *, at_s: int = now_s) -> dict[str, str]:
+        return {"Gesta-Signature": gesta_signature(key, body, at_s)}
+
+    async with house.client(None) as client:
+        for path, headers, told in (
+            (f"/v1/webhooks/{secret}", {}, "requires a signature"),
+            (f"/v1/webhooks/{secret}", signed("wrong"), "not this webhook's"),
+            (alone, signed("wrong"), "not this webhook's"),
+            (f"/v1/webhooks/wf_{'0' * 24}", signed(), "not this webhook's"),
+            (alone, signed(at_s=now_s - 301), "301 seconds before"),
+            (alone, {"Gesta-Signature": "t=now"}, "must be `t="),
+        ):
+            refused = await client.post(path, content=body, headers=headers)
+            assert (refused.status_code, refused.json()["code"], refused.json()["data"]) == (401, 401006, None)
+            assert told in refused.json()["message"]
+        for path in (alone, f"{alone}."):
+            unknown = await client.post(path, content=body, headers=signed() if path != alone else {})
+            assert (unknown.status_code, unknown.json()["code"]) == (404, 404004)
+        tampered = await client.post(alone, content=b'{"x": 4}', headers=signed())
+        assert tampered.json()["code"] == 401006
+        taken = await client.post(alone, content=body, headers=signed())
+        assert taken.status_code == 200, taken.text
+        again = await client.post(f"/v1/webhooks/{secret}", content=body, headers=signed())
+        assert (again.status_code, again.json()["code"]) == (409, 409001)
+    async with house.client() as client:
+        (run,) = (await client.get("/v1/runs")).json()["data"]["items"]
+        assert run["id"] == taken.json()["data"]["runId"]
