@@ -58,7 +58,11 @@ MIGRATIONS = (
 PREFIXES = {
     "crosstrade": ("/v1/api", "/ws/stream"),
     "hummingbot": ("/executors", "/ws/executors", "/accounts", "/connectors", "/market-data"),
-    "b3os": ("/v1/executions", "/v1/execution-webhooks", "/v1/public", "/v1/runs", "/v1/workflows", "/v1/webhooks"),
+    "b3os": (
+        *("/v1/executions", "/v1/execution-webhooks", "/v1/public", "/v1/runs", "/v1/workflows", "/v1/webhooks"),
+        # Asked for by clients of B3OS; what of them is not served is refused in its own shape.
+        *("/v1/activity", "/v1/api-keys", "/v1/service-accounts"),
+    ),
     "refold": ("/api/v2/public", "/api/v1"),
     "native": ("/ledger",),
 }

@@ -288,6 +288,8 @@ RULES: dict[Key, Rule] = {
         "/v1/runs/{id}", "/v1/runs/run_{id}", "/v1/runs/{id}?summary=true", "/v1/runs/{id}?nodeIds=node-{marker}"
     ),
     ("b3os", "GET", "/v1/runs/{id}/stream"): rule("/v1/runs/run_{id}/stream"),
+    # tests/wire/b3os/test_activity.py has what others see of it.
+    ("b3os", "GET", "/v1/activity/stream"): Rule(calls=lambda house: [], means="stream"),
     **{
         ("b3os", "POST", f"/v1/runs/{{id}}/{verb}"): rule(f"/v1/runs/run_{{id}}/{verb}") for verb in ("cancel", "retry")
     },

@@ -41,7 +41,7 @@ CREDENTIALS = {
     "native": ["bearer", "pk_bound"],
 }
 # An endless answer has no end to be checked at; its own tests read it.
-ENDLESS = {("native", "/ledger/stream")}
+ENDLESS = {("native", "/ledger/stream"), ("b3os", "/v1/activity/stream")}
 
 
 def document_of(live: Live, dialect: str) -> dict[str, Any]:

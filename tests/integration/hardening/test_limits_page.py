@@ -46,6 +46,8 @@ FIXED: dict[str, float] = {
     "streams of B3OS executions and runs": b3os_watching.MAX_STREAMS,
     "streams of one B3OS execution": b3os_watching.MAX_STREAMS_OF_EXECUTION,
     "a reader of a B3OS stream that takes nothing of what is sent": b3os_stream.STALLED_S,
+    "a B3OS stream of a run that is not there yet": b3os_stream.PATIENCE_S,
+    "`clientSafeMetadata` of B3OS, as JSON": b3os_bodies.MAX_METADATA_BYTES,
     "nodes of a B3OS run that is waited for": b3os_runs.SYNC_NODES,
     "time of a B3OS run that is waited for": b3os_runs.SYNC_S,
     "nodes or fields named in one B3OS parameter": b3os.MAX_NODES,

@@ -156,6 +156,23 @@ async def test_a_reader_goes_on_where_it_was(house: House) -> None:
         assert (whole["data"]["type"], whole["data"]["status"]) == ("snapshot", "workflow_succeeded")
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_an_id_that_its_timeline_does_not_have_begins_anew(house: House, is_over: bool) -> None:
+    """Of the future, or of before a backup was restored: whoever has it has seen nothing, and must not miss the end."""
+    id, token = await waiting(house)
+    if is_over:
+        await resume(house, id)
+        await house.workflows.runs.perform(id, "call", {"status": 200})
+    target = f"/v1/public/executions/{id}/stream?token={token}"
+    async with opened(house, target, last_event_id="evt_999999999") as stream:
+        (first,) = await stream.at_least(1)
+        assert (first["data"]["type"], len(first["data"]["events"]) > 2) == ("snapshot", True)
+        if not is_over:
+            await resume(house, id)
+            await house.workflows.runs.perform(id, "call", {"status": 200})
+        assert (await stream.end())[-1]["data"]["status"] == "workflow_succeeded"
+
+
 async def test_heartbeats_come_while_nothing_happens(house: House) -> None:
     id, token = await waiting(house)
     async with opened(house, f"/v1/public/executions/{id}/stream?token={token}") as stream:

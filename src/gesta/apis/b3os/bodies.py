@@ -15,6 +15,7 @@ from gesta.kernel.errors import InvalidInput, TooLarge
 from gesta.kernel.json import decode_json
 
 MAX_BODY_BYTES = 9 * 1024 * 1024
+MAX_METADATA_BYTES = 64 * 1024
 MAX_TITLE = 256
 MAX_DESCRIPTION = 10_000
 MAX_STACK = 5
@@ -22,7 +23,10 @@ MAX_ITEMS = 10_000
 MAX_VERSION = 2**31 - 1
 
 _RUN_ID = re.compile(r"run_\w{1,100}", re.ASCII)
+# As this server's own ids are: nobody makes such a one up.
+_SERVERS_OWN = re.compile(r"run_[0-9a-f]{24}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", re.ASCII)
+_encoder = msgspec.json.Encoder(decimal_format="number")
 VISIBILITIES = ("private", "org", "public_view", "public_execute")
 
 
@@ -161,7 +165,7 @@ def new_execution(values: Mapping[str, Any], *, workflow_id: str | None = None) 
         "source_entity_type": fields.needed("sourceEntityType"),
         "source_entity_id": fields.text("sourceEntityId"),
         "external_ref": fields.text("externalRef"),
-        "client_safe_metadata": fields.document("clientSafeMetadata"),
+        "client_safe_metadata": _shown(fields),
     }
     key = fields.text("idempotencyKey")
     if key is not None and (not key or not key.isprintable()):
@@ -176,11 +180,25 @@ def new_execution(values: Mapping[str, Any], *, workflow_id: str | None = None) 
     )
 
 
+def _shown(fields: Fields) -> dict[str, Any] | None:
+    """`clientSafeMetadata` is in every list and in every frame of a stream, so that it is bounded more closely."""
+    value = fields.document("clientSafeMetadata")
+    if value is not None and len(_encoder.encode(value)) > MAX_METADATA_BYTES:
+        message = f"`clientSafeMetadata` may have {MAX_METADATA_BYTES} bytes as JSON."
+        raise _refused(message, "clientSafeMetadata")
+    return value
+
+
 def _url(fields: Fields, name: str) -> str | None:
     value = fields.text(name, most=2048)
     if value is not None and (not value.startswith(("https://", "http://")) or not value.isprintable() or " " in value):
         raise _refused(f"`{name}` must be an address that begins with https:// or http://.", name)
     return value
+
+
+def is_callers_own(text: str) -> bool:
+    """Whether a run's id is one that only a caller can have made: fit for `runId`, and not as the server makes them."""
+    return _RUN_ID.fullmatch(text) is not None and _SERVERS_OWN.fullmatch(text) is None
 
 
 def run_id_of(values: Mapping[str, Any]) -> str | None:

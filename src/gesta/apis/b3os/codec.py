@@ -74,6 +74,8 @@ MESSAGES: dict[Status, str] = {
 # (`^run_\w+$`, `^wf_\w+$`, protocols/b3os.md §8).
 OWN_ORIGIN = "workflow"
 RUN_PREFIX, WORKFLOW_PREFIX = "run_", "wf_"
+# What a payment of this server's can be when its run has not begun and never will.
+_NEVER_PAID = frozenset({"unpaid", "processing", "expired", "failed"})
 _OWN_WORKFLOW = re.compile(r"wf_([0-9a-f]{24})", re.ASCII)
 
 # `<string>`, `<object>`: how the vendor's documentation writes "some value here".
@@ -123,7 +125,7 @@ def encode(execution: Execution, *, organization: str) -> dict[str, Any]:
         "sourceEntityId": detail.source_entity_id,
         "sourceEntityType": detail.source_entity_type,
         "sourceSystem": detail.source_system,
-        "startedAt": _time(execution.started_at_us),
+        "startedAt": _time(started_us(execution)),
         "status": STATUS_NAMES[execution.status],
         "statusReason": _reason(execution, detail),
         "updatedAt": _time(execution.updated_at_us),
@@ -141,7 +143,16 @@ def _run_id(execution: Execution, detail: RunDetail) -> str | None:
     """The run of an execution, once there is one: before it is paid, there is none."""
     if execution.origin != OWN_ORIGIN or detail.run_id is not None:
         return detail.run_id
-    return None if execution.status is Status.AWAITING_PAYMENT else RUN_PREFIX + execution.id
+    is_unpaid = execution.status is Status.AWAITING_PAYMENT or detail.payment_status in _NEVER_PAID
+    return None if is_unpaid else RUN_PREFIX + execution.id
+
+
+def started_us(execution: Execution) -> int | None:
+    """When the first of its nodes began. A run of this server may come to wait before any process has taken it up."""
+    begun = [] if execution.started_at_us is None else [execution.started_at_us]
+    if execution.origin == OWN_ORIGIN and isinstance(execution.detail, RunDetail):
+        begun += [node.started_at_us for node in execution.detail.nodes if node.started_at_us is not None]
+    return min(begun, default=None)
 
 
 def workflow_word(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gesta.apis.b3os.codec import RUN_PREFIX, WORKFLOW_PREFIX, encode, encode_event
+from gesta.apis.b3os.codec import RUN_PREFIX, WORKFLOW_PREFIX, encode, encode_event, started_us
 from gesta.kernel.times import format_shortest
 from gesta.ledger.records import Event, Execution, RunDetail, Source, Status
 from gesta.workflows.face import RunView, VersionView, WorkflowView
@@ -72,19 +72,22 @@ def printed_run_id(execution: Execution) -> str:
 
 
 def encode_run_item(execution: Execution, *, organization: str) -> dict[str, Any]:
-    """A run as lists have it (protocols/b3os.md §7). `workflowVersion` and `sourceRunId` are with the run itself."""
+    """A run as lists have it (protocols/b3os.md §7)."""
+    detail = execution.detail
+    assert isinstance(detail, RunDetail)
+    source = detail.source_run_id
     shown = encode(execution, organization=organization)
     return {
         "id": printed_run_id(execution),
         "organizationId": organization,
         "workflowId": shown.get("workflowId") or "",
-        "workflowVersion": None,
+        "workflowVersion": detail.workflow_version,
         "status": RUN_STATUS[execution.status],
         "triggerSource": TRIGGER_SOURCE[execution.source],
         "triggeredBy": shown.get("initiatedById"),
-        "startedAt": _time(execution.started_at_us or execution.created_at_us),
+        "startedAt": _time(started_us(execution) or execution.created_at_us),
         "finishedAt": _time(execution.finished_at_us),
-        "sourceRunId": None,
+        "sourceRunId": None if source is None else RUN_PREFIX + source,
         "totalCu": 0,
         "isSimulation": False,
         "isDustTest": False,
@@ -105,7 +108,7 @@ def encode_run(
     detail = execution.detail
     definition = None if view is None else view.definition
     made |= {
-        "workflowVersion": (view.version or None) if view is not None else None,
+        "workflowVersion": (view.version or None) if view is not None else made["workflowVersion"],
         "propValues": {} if definition is None else definition.properties,
         "triggerNodeId": None if definition is None else _start(definition),
         "simulationForks": [],

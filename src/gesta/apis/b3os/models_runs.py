@@ -70,7 +70,7 @@ class RunItem(_Wire):
     id: RunId
     organization_id: str
     workflow_id: Annotated[str, Meta(description="Empty for a run of an inline definition.")]
-    workflow_version: Annotated[int | None, Meta(description="Null in lists.")]
+    workflow_version: Annotated[int | None, Meta(description="Null for a run of an inline definition.")]
     status: RunStatus
     trigger_source: str
     triggered_by: str | None

@@ -52,7 +52,7 @@ _CREATION: dict[str, Any] = {
     "externalRef": _text(),
     "idempotencyKey": _text("A repetition with the same content is the same execution."),
     "requestPayload": _FREE,
-    "clientSafeMetadata": _FREE,
+    "clientSafeMetadata": {**_FREE, "description": "What its client token shows; at most 65536 bytes as JSON."},
     "successUrl": _URL,
     "cancelUrl": _URL,
 }
@@ -165,6 +165,7 @@ QUERIES: dict[str, list[dict[str, Any]]] = {
         _query("nodeIds", "The state of these nodes only, separated by commas.", type="string"),
     ],
     "stream_run": [_LAST_EVENT],
+    "stream_activity": [_LAST_EVENT],
     "get_public_execution": [_TOKEN],
     "stream_public_execution": [_TOKEN, _LAST_EVENT],
     "resume_node": [{**_query("secret", "The run's secret, instead of an API key."), "schema": _TOKEN_SCHEMA}],
@@ -210,7 +211,10 @@ SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "call_webhook": [{}, {"BearerAuth": []}],
     "resume_node": [{}, {"BearerAuth": []}],
 }
-STREAMS = frozenset({"stream_run", "stream_public_execution"})
+STREAMS = frozenset({"stream_run", "stream_public_execution", "stream_activity"})
+
+
+ENDING_STREAMS = STREAMS - {"stream_activity"}
 
 
 def operation(name: str, path: str, *, data: str) -> dict[str, Any]:
@@ -270,6 +274,6 @@ def _errors(name: str) -> dict[str, Any]:
         errors[str(status)] = {"description": description, "content": content} | (
             {"headers": headers} if headers else {}
         )
-    if name in STREAMS:
+    if name in ENDING_STREAMS:
         errors["204"] = {"description": "`Last-Event-ID` names the end: there is nothing to come back for."}
     return errors

@@ -103,9 +103,10 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
 def run_query(query: QueryParams) -> RunQuery:
     """`summary` and `nodeIds` of one run. Raises InvalidInput."""
     summary, nodes = single(query, "summary"), single(query, "nodeIds")
-    if summary not in (None, "", "true", "false", "1", "0"):
+    word = (summary or "").lower()
+    if word not in ("", "true", "false", "1", "0"):
         raise _refused("summary", "`summary` must be true or false.", problem="view")
-    return RunQuery(summary=summary in ("true", "1"), node_ids=words_of(nodes, "nodeIds"))
+    return RunQuery(summary=word in ("true", "1"), node_ids=words_of(nodes, "nodeIds"))
 
 
 def words_of(text: str | None, name: str) -> frozenset[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +25,7 @@ from gesta.apis.b3os.parameters import MAX_TOKEN, EventsQuery, path_id, path_wor
 from gesta.apis.b3os.stream import Streams
 from gesta.kernel.errors import InvalidInput, NotFound, Unauthenticated
 from gesta.ledger.records import Event, Execution
-from gesta.workflows.face import Signed, Started
+from gesta.workflows.face import Signed, Started, StartRun
 
 PUBLIC_BUCKET = "b3os_public"
 SIGNATURE = "Gesta-Signature"
@@ -37,6 +39,16 @@ def created_publicly(started: Started) -> dict[str, Any]:
     return made if started.checkout_url is None else made | {"checkoutUrl": started.checkout_url}
 
 
+def _publicly(asked: StartRun) -> StartRun:
+    """Idempotency keys of strangers are apart from those of the organization: nobody takes a key away from it, or is
+    given an execution that it has made."""
+    if asked.key is None:
+        return asked
+    attributes = {**asked.attributes, "idempotency_key": asked.key}
+    key = f"public:{hashlib.sha256(asked.key.encode()).hexdigest()}"
+    return msgspec.structs.replace(asked, key=key, attributes=attributes)
+
+
 class Public:
     def __init__(self, door: Door, streams: Streams) -> None:
         self._door = door
@@ -47,7 +59,7 @@ class Public:
         workflow = workflow_word(path_word(request.path_params["id"], "workflow"))
         self._door.admit_address(PUBLIC_BUCKET, request, workflow)
         body = new_execution(await posted(request), workflow_id=workflow)
-        started = await self._door.workflows.runs.start_public(workflow, request_of(body))
+        started = await self._door.workflows.runs.start_public(workflow, _publicly(request_of(body)))
         return success(request, created_publicly(started))
 
     async def get(self, request: Request) -> Response:
@@ -67,7 +79,7 @@ class Public:
             """A client token stays good as long as its execution does."""
 
         principal = stranger(execution.organization)
-        return await self._streams.open(request, principal, execution, word="execution", show=show, allowed=allowed)
+        return await self._streams.open(request, principal, execution.id, word="execution", show=show, allowed=allowed)
 
     async def _execution(self, request: Request) -> Execution:
         self._door.admit_address(DIALECT, request)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gesta.apis.b3os import openapi
+from gesta.apis.b3os.activity import Activity
 from gesta.apis.b3os.door import Door
 from gesta.apis.b3os.errors import render
 from gesta.apis.b3os.executions import Executions
@@ -51,7 +52,7 @@ def build(services: Services) -> FastAPI:
         _add(app, "GET", f"/v1/executions{path}", endpoint, name, summary, "Executions", extra)
     tables = {
         "Executions": [*_executions(executions), *_public(public)],
-        "Runs": _runs(Runs(door, streams)),
+        "Runs": [*_runs(Runs(door, streams)), *_activity(Activity(door, streams))],
         "Workflows": _workflows(WorkflowRoutes(door)),
         "Execution webhooks": _webhooks(WebhookRoutes(door)),
     }
@@ -129,6 +130,10 @@ def _runs(of: Runs) -> list[Row]:
         ("POST", "/v1/workflows/{id}/run", of.run_workflow, "run_workflow", "Run a workflow", "StartedRun"),
         ("GET", "/v1/workflows/{id}/runs", of.of_workflow, "list_workflow_runs", "List a workflow's runs", "RunPage"),
     ]
+
+
+def _activity(of: Activity) -> list[Row]:
+    return [("GET", "/v1/activity/stream", of.stream, "stream_activity", "Stream what happens to runs", "")]
 
 
 def _workflows(of: WorkflowRoutes) -> list[Row]:

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gesta.access.model import Principal, Scope
-from gesta.apis.b3os.bodies import Fields, posted, resumption, run_id_of
+from gesta.apis.b3os.bodies import Fields, is_callers_own, posted, resumption, run_id_of
 from gesta.apis.b3os.codec import RUN_PREFIX, encode_event
 from gesta.apis.b3os.codec_runs import RUN_STATUSES_OF_NAME, encode_run, encode_run_item, printed_run_id
 from gesta.apis.b3os.definitions import definition_of
@@ -189,7 +189,7 @@ class Runs:
     async def stream(self, request: Request) -> Response:
         """One run as a stream: all of it, then each change with the event that tells it."""
         principal = await self._door.caller(request)
-        execution = await self._door.run(principal, request)
+        id, may_come = await self._to_watch(principal, request)
         organization = principal.organization.public_id
 
         async def show(execution: Execution, events: Sequence[Event], is_whole: bool) -> dict[str, Any]:
@@ -201,7 +201,20 @@ class Runs:
         async def allowed() -> None:
             await self._door.caller(request)
 
-        return await self._streams.open(request, principal, execution, word="run", show=show, allowed=allowed)
+        return await self._streams.open(
+            request, principal, id, may_come=may_come, word="run", show=show, allowed=allowed
+        )
+
+    async def _to_watch(self, principal: Principal, request: Request) -> tuple[str, bool]:
+        """The execution that the path names, and whether it may be one that its caller has yet to start: an id such as
+        only callers make. Raises NotFound."""
+        try:
+            return (await self._door.run(principal, request)).id, False
+        except NotFound:
+            text = request.path_params["id"]
+            if not is_callers_own(text):
+                raise
+            return text.removeprefix(RUN_PREFIX), True
 
     # -- acting on
 

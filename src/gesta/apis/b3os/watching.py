@@ -21,6 +21,8 @@ READ_ITEMS = 500
 # A reader of the feed looks up at least so often, so that it ends when nobody watches.
 WAIT_S = 30.0
 RETRY_S = 1.0
+# The watch of whoever wants to know of every execution; no execution has this id.
+EVERYTHING = ""
 
 
 class Watch:
@@ -94,6 +96,7 @@ class Watching:
                     for item in await self._reading.feed(principal, after_seq=tip, limit=READ_ITEMS):
                         tip = item.event.seq
                         self._tell(principal.organization.id, item.event.execution_id)
+                    self._tell(principal.organization.id, EVERYTHING)
             except Unavailable as error:
                 log.warning("b3os.ledger_unavailable", message=error.message)
                 await asyncio.sleep(RETRY_S)
