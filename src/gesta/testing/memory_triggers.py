@@ -108,7 +108,7 @@ class MemoryTriggers:
             account=view.account,
             workflow_id=view.id,
             is_paused=False,
-            next_at_us=schedule.at_us,
+            next_at_us=min(schedule.dates_us, default=schedule.at_us),
             last_at_us=None,
             created_at_us=now_us,
             updated_at_us=now_us,
@@ -148,7 +148,7 @@ class MemoryTriggers:
 
 
 def _said(schedule: ScheduleIn) -> dict[str, Any]:
-    words = ("name", "cron", "every_s", "at_us", "timezone", "input", "catch_up")
+    words = ("name", "cron", "every_s", "at_us", "timezone", "input", "catch_up", "dates_us", "from_us", "until_us")
     return {word: getattr(schedule, word) for word in words}
 
 

@@ -54,13 +54,13 @@ from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import (
     Event,
     Failed,
-    NodeStatus,
     Passed,
     Performed,
     Progress,
     StopAsked,
     Woken,
 )
+from gesta.workflows.graph.rounds import rounds_of
 from gesta.workflows.graph.schemas import check_input
 from gesta.workflows.graph.steps import begin, step, todo
 from gesta.workflows.runs.again import from_failure, from_node
@@ -313,12 +313,7 @@ class MemoryRuns:
             raise NotFound(f"Run {run_id} has no node {node[:128]}.", what="node")
         if kept.plan.nodes[node].type not in CONTAINERS:
             raise Conflict(f"Node {node} has no batches.", node=node)
-        runs = {} if kept.progress is None else kept.progress.runs
-        rounds = []
-        for number in range(runs[node].begun if node in runs else 0):
-            visits = [run for path, run in runs.items() if path.startswith(f"{node}[{number}]/")]
-            bad = [run for run in visits if run.status is not NodeStatus.SUCCEEDED]
-            rounds.append((number, (bad or visits)[0]))
+        rounds = [] if kept.progress is None else rounds_of(kept.progress, node)
         rounds = [each for each in rounds if not status or WORDS[each[1].status] == status]
         return BatchPage(rounds=rounds[offset : offset + limit], total=len(rounds))
 

@@ -175,7 +175,8 @@ class CatchUp(enum.StrEnum):
 
 
 class ScheduleIn(msgspec.Struct, frozen=True, kw_only=True):
-    """Exactly one of `cron` (5 or 6 fields), `every_s` and `at_us`."""
+    """Exactly one of `cron` (5 or 6 fields), `every_s`, `at_us` and `dates_us` (several moments). Of these only what is
+    from `from_us` to `until_us`, where they are said."""
 
     workflow: str
     cron: str = ""
@@ -185,6 +186,9 @@ class ScheduleIn(msgspec.Struct, frozen=True, kw_only=True):
     input: Any = None
     name: str = ""
     catch_up: CatchUp = CatchUp.ONE
+    dates_us: tuple[int, ...] = ()
+    from_us: int | None = None
+    until_us: int | None = None
 
 
 class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,6 +208,9 @@ class ScheduleView(msgspec.Struct, frozen=True, kw_only=True):
     last_at_us: int | None
     created_at_us: int
     updated_at_us: int
+    dates_us: tuple[int, ...] = ()
+    from_us: int | None = None
+    until_us: int | None = None
 
 
 class CheckoutView(msgspec.Struct, frozen=True, kw_only=True):

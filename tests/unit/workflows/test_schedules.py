@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -218,3 +219,20 @@ def test_moments_have_no_fractions() -> None:
     moment = next_at(berlin("*/5 * * * *"), us("2026-06-01T10:00:00Z") + 123_456)
     assert moment is not None
     assert moment % (300 * S) == 0
+
+
+def test_several_dates_are_taken_one_after_another() -> None:
+    timing = Timing(dates_us=(10 * S, 20 * S, 30 * S), catch_up=CatchUp.ALL)
+    assert [next_at(timing, at * S) for at in (0, 10, 29, 30)] == [10 * S, 20 * S, 30 * S, None]
+    assert due(timing, 0, 25 * S) == Due(moments=(10 * S, 20 * S), next_us=30 * S)
+    assert due(timing, 20 * S, 99 * S).next_us is None
+
+
+def test_what_is_outside_the_window_is_left_out() -> None:
+    day_us = 86_400 * S
+    timing = Timing(cron="0 0 * * *", from_us=5 * day_us, until_us=7 * day_us - 1)
+    assert [next_at(timing, at * day_us) for at in (0, 5, 6)] == [5 * day_us, 6 * day_us, None]
+    assert next_at(msgspec.structs.replace(timing, until_us=None), 9 * day_us) == 10 * day_us
+    assert due(timing, 0, 100 * day_us) == Due(moments=(5 * day_us,), next_us=None)
+    every = Timing(every_us=60 * S, anchor_us=0, from_us=90 * S, until_us=180 * S)
+    assert [next_at(every, at * S) for at in (0, 120, 180)] == [120 * S, 180 * S, None]

@@ -76,6 +76,10 @@ class LinkedAccess:
                 return account
         return None
 
+    async def account_by_id(self, organization: int, account_id: int) -> Account | None:
+        known = {account.id: account for account in self.accounts_ if account.organization == organization}
+        return known.get(account_id)
+
     async def api_key(self, key: str, linked_account: str | None = None) -> Principal:
         if self.is_down:
             raise Unavailable("The database does not answer.")

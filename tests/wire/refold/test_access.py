@@ -299,7 +299,8 @@ async def test_other_paths_and_methods_answer_in_json(
 
 async def test_browsers_may_call(world: Any, client: httpx.AsyncClient, as_default: dict[str, str]) -> None:
     await world.access.ensure_account(1, "default", AccountType.LINKED)
-    wanted = "authorization,content-type,slug,sync_execution,x-api-key,linked_account_id"
+    # The SDKs' own, and what tracing adds to every call of a page.
+    wanted = "authorization,content-type,slug,sync_execution,x-api-key,linked_account_id,traceparent,sentry-trace"
     preflight = await client.options(
         LIST,
         headers={

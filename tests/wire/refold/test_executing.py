@@ -14,6 +14,7 @@ EXECUTION = "/api/v2/public/execution"
 MARK = "markwood@some_email.com"
 KEY = {"x-api-key": "pk_1", "linked_account_id": MARK}
 START = {"id": "1", "type": "start"}
+SYNC = {"sync_execution": "true"}
 
 
 def answering(**config: Any) -> dict[str, Any]:
@@ -293,12 +294,77 @@ async def test_other_accounts_and_environments(world: Any, client: httpx.AsyncCl
         {"x-api-key": "tk_1", "linked_account_id": MARK},
     ]
     for stranger in strangers:
-        assert (await client.post(f"{WORKFLOW}/{workflow}/execute", headers=stranger)).status_code == 404
+        refused = await client.post(f"{WORKFLOW}/{workflow}/execute", headers=stranger)
+        # The organization's other account of this environment is told whose it is; nobody else that it is there.
+        assert refused.status_code == (403 if stranger == strangers[0] else 404)
         for verb in ("stop", "rerun"):
             assert (await client.post(f"{EXECUTION}/{run_id}/{verb}", headers=stranger)).status_code == 404
         for path in (f"{EXECUTION}/{run_id}/nodes/1/batches", f"/api/v1/execution/{run_id}/response"):
             assert (await client.get(path, headers=stranger)).status_code == 404
     assert (await client.get(f"{EXECUTION}/{run_id}", headers=mark)).json()["status"] == "RUNNING"
+
+
+async def test_a_private_workflow_is_told_of_by_its_id_only(
+    world: Any, client: httpx.AsyncClient, mark: dict[str, str]
+) -> None:
+    published, draft = await publish(client, mark, workflow_alias="greet")
+    await world.access.ensure_account(1, "other", AccountType.LINKED)
+    other = {"x-api-key": "pk_1", "linked_account_id": "other"}
+    for id in (published, draft, published.upper()):
+        refused = await client.post(f"{WORKFLOW}/{id}/execute", headers=other)
+        assert (refused.status_code, refused.json()["message"]) == (
+            403,
+            "Workflow is private to another linked account",
+        )
+    assert (await client.post(f"{WORKFLOW}/greet/execute", headers=other)).status_code == 404
+    assert (await client.get(EXECUTION, headers=other)).json()["totalDocs"] == 0
+
+
+async def test_numbers_stay_numbers(client: httpx.AsyncClient, mark: dict[str, str]) -> None:
+    halves = {
+        "nodes": [
+            START,
+            {"id": "half", "type": "transform", "data": {"expression": '{"half": 1/2, "given": $.start.body.n}'}},
+            {"id": "answer", "type": "response", "data": {"body": "{{half}}"}},
+        ],
+        "edges": [{"source": "1", "target": "half"}, {"source": "half", "target": "answer"}],
+    }
+    workflow, _ = await publish(client, mark, halves, manual_execution_payload={"n": 1.25})
+    answer = (await client.post(f"{WORKFLOW}/{workflow}/execute", headers=mark | SYNC, json={"n": 0.1})).json()
+    assert answer["return_value"]["half"] == 0.5
+    response = await client.get(f"/api/v1/execution/{answer['execution_id']}/response", headers=mark)
+    assert response.json()["response"]["half"] == 0.5
+    structure = await client.get(f"{WORKFLOW}/request-structure/{workflow}", headers=mark)
+    assert structure.json()["payload"] == {"n": 1.25}
+
+
+async def test_rounds_say_each_for_itself_how_they_stand(client: httpx.AsyncClient, mark: dict[str, str]) -> None:
+    """The error of a round is not the others', and a round that never began has an end too."""
+    inverses = {
+        "nodes": [
+            START,
+            {"id": "each", "type": "group", "name": "Each", "data": {"items": "{{start.body.items}}"}},
+            {"id": "inverse", "type": "transform", "data": {"expression": "1/item"}, "parentId": "each"},
+        ],
+        "edges": [{"source": "1", "target": "each"}],
+    }
+    workflow, _ = await publish(client, mark, inverses)
+    started = await client.post(f"{WORKFLOW}/{workflow}/execute", headers=mark, json={"items": [4, 0, 1]})
+    one = f"{EXECUTION}/{started.json()['execution_id']}"
+    rounds = (await client.get(f"{one}/nodes/each/batches", headers=mark)).json()
+    assert [(each["batch_index"], each["status"], "error" in each) for each in rounds["docs"]] == [
+        (0, "Success", False),
+        (1, "Errored", True),
+        (2, "Stopped", False),
+    ]
+    assert (rounds["docs"][0]["output"], rounds["totalDocs"]) == (0.25, 3)
+    nodes = (await client.get(one, headers=mark)).json()["nodes"]
+    assert [(node["node_id"], node["node_type"], node["node_status"], node["is_batch"]) for node in nodes] == [
+        ("1", "start", "Success", False),
+        ("each", "group", "Errored", True),
+        ("inverse", "transform", "Errored", False),
+    ]
+    assert "division by zero" in nodes[2]["latest_output"]["error"]
 
 
 async def test_a_reader_starts_and_stops_nothing(world: Any, client: httpx.AsyncClient, mark: dict[str, str]) -> None:

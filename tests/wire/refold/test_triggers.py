@@ -172,6 +172,43 @@ async def test_a_date_on_the_clocks_of_a_zone(client: httpx.AsyncClient, mark: d
     assert made.json()["next_run_at"] == "2099-07-01T13:00:00.000Z"
 
 
+async def test_several_dates_are_one_schedule(client: httpx.AsyncClient, mark: dict[str, str]) -> None:
+    workflow = await published(client, mark)
+    later = DATE | {"month": 10}
+    made = await register(client, mark, workflow, trigger_type="interval", interval_dates=[later, DATE, DATE], tz="UTC")
+    assert made.status_code == 200, made.text
+    assert made.json()["trigger_interval"] == [DATE, later]
+    assert made.json()["next_run_at"] == "2099-09-01T09:00:00.000Z"
+    one = f"{SCHEDULED}/{made.json()['_id']}"
+    kept = (await client.put(one, headers=mark, json={"payload": {"a": 0.5}})).json()
+    assert (kept["trigger_interval"], kept["payload"]) == ([DATE, later], {"a": 0.5})
+    told = await client.put(one, headers=mark, json={"trigger_type": "cron", "regex": "0 9 * * 1"})
+    assert (told.json()["trigger_interval"], told.json()["cron_patten"]) == ([], "0 9 * * 1")
+    asked = await client.put(one, headers=mark, json={"trigger_type": "interval"})
+    assert (asked.status_code, asked.json()["message"]) == (400, "interval_dates is required")
+
+
+async def test_a_window_of_days_is_kept_on_the_clocks_of_the_zone(
+    client: httpx.AsyncClient, mark: dict[str, str]
+) -> None:
+    workflow = await published(client, mark)
+    window = {"startDate": "2099-07-01", "endDate": "2099-07-31"}
+    made = await register(client, mark, workflow, **window, tz="America/New_York")
+    assert made.status_code == 200, made.text
+    assert made.json()["options"] == window | {"tz": "America/New_York", "trigger_type": "cron"}
+    one = f"{SCHEDULED}/{made.json()['_id']}"
+    moved = (await client.put(one, headers=mark, json={"tz": "Asia/Tokyo", "endDate": "2099-08-31"})).json()
+    assert moved["options"] == {
+        "startDate": "2099-07-01",
+        "endDate": "2099-08-31",
+        "tz": "Asia/Tokyo",
+        "trigger_type": "cron",
+    }
+    opened = (await client.put(one, headers=mark, json={"startDate": None, "endDate": ""})).json()
+    assert opened["options"] == {"tz": "Asia/Tokyo", "trigger_type": "cron"}
+
+
+DATE = {"day": 1, "month": 9, "year": 2099, "hour": 9, "minute": 0}
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"trigger_type": None}, "trigger_type is required"),
     ({"trigger_type": "often"}, "trigger_type"),
@@ -182,13 +219,21 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"regex": "* * * * * */10"}, "5 minutes"),
     ({"tz": "Mars/Olympus"}, "tz"),
     ({"startDate": "2026-02-30"}, "possible date"),
-    ({"startDate": "2999-01-01"}, "startDate"),
-    ({"endDate": "2999-01-01"}, "endDate"),
+    ({"startDate": "tomorrow"}, "startDate"),
+    ({"startDate": "9999-12-31"}, "startDate"),
+    ({"startDate": 5}, "startDate"),
+    ({"endDate": "2001-01-01"}, "`endDate` is in the past"),
+    ({"startDate": "2099-01-02", "endDate": "2099-01-01"}, "`endDate` (2099-01-01) is before `startDate`"),
+    ({"startDate": "2099-07-07", "endDate": "2099-07-08", "regex": "0 9 1 1 *"}, "no moment from `startDate`"),
     ({"trigger_type": "interval"}, "interval_dates"),
     ({"trigger_type": "interval", "interval_dates": [{"day": 31, "month": 2, "year": 2099}]}, "possible date"),
     ({"trigger_type": "interval", "interval_dates": [{"day": 1, "month": 2, "year": 2001}]}, "past"),
     ({"trigger_type": "interval", "interval_dates": [{"day": "1", "month": 2, "year": 2099}]}, "whole numbers"),
-    ({"trigger_type": "interval", "interval_dates": [{}, {}]}, "each date"),
+    ({"trigger_type": "interval", "interval_dates": [{}, {}]}, "interval_dates[0]"),
+    ({"trigger_type": "interval", "interval_dates": [DATE, DATE | {"day": 31}]}, "interval_dates[1]"),
+    ({"trigger_type": "interval", "interval_dates": [DATE, DATE | {"minute": 4}]}, "5 minutes"),
+    ({"trigger_type": "interval", "interval_dates": [DATE] * 101}, "1 to 100"),
+    ({"trigger_type": "interval", "interval_dates": [DATE], "endDate": "2098-01-01"}, "no moment"),
 ]
 
 

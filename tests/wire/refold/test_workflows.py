@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from gesta.access.model import AccountType
+from gesta.access.model import AccountType, Environment
 from gesta.apis.refold.calls import draft_id_of
+from gesta.apis.refold.workflow_codec import read_draft
 
 WORKFLOW = "/api/v2/public/workflow"
+EXECUTION = "/api/v2/public/execution"
 KEY = {"x-api-key": "pk_1", "linked_account_id": "mark"}
 UNKNOWN = "0" * 24
 
@@ -192,3 +195,52 @@ async def test_a_workflow_of_another_account(world: Any, client: httpx.AsyncClie
         assert (await client.delete(f"{WORKFLOW}/{id}", headers=other)).status_code == 404
         assert (await publish(client, other, id)).status_code == 404
         assert (await client.put(f"{WORKFLOW}/{id}", headers=other, json={"name": "mine"})).status_code == 404
+
+
+async def test_what_is_the_organizations_is_run_and_not_changed(
+    world: Any, client: httpx.AsyncClient, sdk: dict[str, str]
+) -> None:
+    """By no key of one environment and no session of one account: it would be changed for all of them."""
+    caller = world.access.keys["pk_1"]
+    definitions = world.workflows.face.definitions
+    draft = msgspec.structs.replace(read_draft({"name": "Shared"}), is_private=False)
+    made = await definitions.create(caller, draft)
+    await definitions.publish(caller, made.id)
+    await world.access.ensure_account(1, "tester", AccountType.LINKED, Environment.TEST)
+    tester = {"x-api-key": "tk_1", "linked_account_id": "tester"}
+    token = (await client.post("/api/v2/public/session-token", headers=tester)).json()["token"]
+    for headers in (sdk, tester, {"authorization": f"Bearer {token}"}):
+        one = f"{WORKFLOW}/{made.id}"
+        assert (await client.get(one, headers=headers)).json()["name"] == "Shared"
+        refusals = [
+            await client.delete(one, headers=headers),
+            await client.put(one, headers=headers, json={"name": "Mine"}),
+            await client.put(f"{one}/publish", headers=headers, json={"published": False}),
+            await client.post(f"{one}/webhook", headers=headers),
+        ]
+        for refused in refusals:
+            assert (refused.status_code, refused.json()["http_error_type"]) == (403, "FORBIDDEN")
+            assert "organization" in refused.json()["message"]
+        started = await client.post(f"{one}/execute", headers=headers)
+        run = (await client.get(f"{EXECUTION}/{started.json()['execution_id']}", headers=headers)).json()
+        assert run["environment"] == ("production" if headers is sdk else "test")
+    assert (await client.get(f"{WORKFLOW}/{made.id}", headers=sdk)).json()["published"] is True
+
+
+@pytest.mark.parametrize(
+    ("posted", "said"),
+    [
+        ({"settings": {"timeout": -5}}, "`settings.timeout`"),
+        ({"json_schema": {"type": "florb"}}, "`json_schema`"),
+        ({"workflow_alias": "a/b"}, "`workflow_alias`"),
+        ({"description": "a\0b"}, "`description` contains a NUL"),
+        ({"nodes": [{"id": "1", "type": "start", "data": {"x": "a\0b"}}]}, "`nodes` contains a NUL"),
+    ],
+)
+async def test_mistakes_are_told_in_refolds_words(
+    client: httpx.AsyncClient, sdk: dict[str, str], posted: dict[str, Any], said: str
+) -> None:
+    answer = await client.post(WORKFLOW, headers=sdk, json={"name": "W", **posted})
+    assert answer.status_code == 400
+    assert said in answer.json()["message"]
+    assert (await client.get(WORKFLOW, headers=sdk)).json()["totalDocs"] == 0

@@ -193,6 +193,10 @@ def view_schedule(view: ScheduleView) -> dict[str, Any]:
         "cron": view.cron,
         "every_s": view.every_s,
         "at": _moment(view.at_us),
+        # Several dates, and the window that they or the rest stand in: as another dialect has said them.
+        "dates": [format_us(each) for each in view.dates_us],
+        "starts_at": _moment(view.from_us),
+        "ends_at": _moment(view.until_us),
         "timezone": view.timezone,
         "input": view.input,
         "catch_up": view.catch_up,

@@ -16,7 +16,7 @@ from gesta.apis.refold import auth, listing
 from gesta.apis.refold.codec import Scope
 from gesta.apis.refold.errors import WorkflowNotFound, WorkflowPrivate
 from gesta.kernel.errors import Forbidden, InvalidInput, NotFound
-from gesta.kernel.json import decode_json, encode_json
+from gesta.kernel.json import decode_json, encode_json_numbers
 from gesta.workflows.face import Definitions, WorkflowStatus, WorkflowView
 
 MAX_WORD = 256
@@ -86,7 +86,9 @@ async def read_json(request: Request) -> Any:
 def json_of(body: bytes) -> Any:
     if not body.strip():
         return {}
-    return plain_object({"body": decode_json(body)})["body"]
+    posted = decode_json(body)
+    # An object's own fields are named where something in them is wrong.
+    return plain_object(posted) if isinstance(posted, dict) else plain_object({"body": posted})["body"]
 
 
 async def read_object(request: Request) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def text_in(posted: Mapping[str, Any], name: str, *, most: int = MAX_WORD) -> st
 
 
 def json_answer(value: Any, status: int = 200) -> Response:
-    return Response(encode_json(value), status, media_type="application/json")
+    return Response(encode_json_numbers(value), status, media_type="application/json")
 
 
 # -- workflows
@@ -165,6 +167,29 @@ async def _of_draft(definitions: Definitions, principal: Principal, word: str) -
         raise WorkflowNotFound() from None
     except Forbidden as error:
         raise _private(error) from None
+
+
+def check_is_own(view: WorkflowView) -> None:
+    """Raises Forbidden for a workflow of the whole organization, which linked accounts run and do not change."""
+    if not view.account:
+        raise Forbidden("The workflow is the whole organization's; a linked account executes it and changes its own")
+
+
+async def check_is_private(access: Access, definitions: Definitions, caller: Caller, word: str) -> None:
+    """Of a workflow that the caller does not find: raises WorkflowPrivate where another linked account of the
+    environment has it (protocols/refold.md §5). Only by its id, which nobody guesses: an alias tells nothing."""
+    word = word.lower()
+    if not is_object_id(word):
+        return
+    everybody = msgspec.structs.replace(caller.principal, account=None)
+    for id in (word, draft_id_of(word)):
+        try:
+            view = await definitions.get(everybody, id)
+        except (NotFound, Forbidden):
+            continue
+        owner = await access.account_by_id(view.organization, view.account)
+        if owner is not None and owner.environment is caller.account.environment:
+            raise WorkflowPrivate()
 
 
 def _private(error: Forbidden) -> Forbidden:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,11 +12,13 @@ from gesta.access.model import Account, AccountType, Environment
 from gesta.apis.common.overrides import capture, restore
 from gesta.apis.common.posted import MAX_NAME, PostedObject, as_recorded, plain_object
 from gesta.apis.common.services import Decoded
+from gesta.apis.refold.inner_nodes import Entry
 from gesta.apis.refold.vocabulary import (
     MODE_IN,
     MODE_OUT,
     NODE_OPEN,
     NODE_STATUS_IN,
+    NODE_TYPE_OUT,
     SOURCE_IN,
     SOURCE_OUT,
     STATUS_IN,
@@ -56,9 +58,10 @@ def encode_item(row: Execution, scope: Scope) -> dict[str, Any]:
     return restore(row.wire, DIALECT, _item(row, scope))
 
 
-def encode_detail(row: Execution, scope: Scope) -> dict[str, Any]:
-    """The item with `completion_percentage` and `nodes`, as `GET …/execution/{id}` gives it."""
-    return restore(row.wire, DIALECT, _item(row, scope) | _progress(row))
+def encode_detail(row: Execution, scope: Scope, inner: Sequence[Entry] = ()) -> dict[str, Any]:
+    """The item with `completion_percentage` and `nodes`, as `GET …/execution/{id}` gives it. `inner` are the nodes that
+    stand in a group, each with the time at which it was entered."""
+    return restore(row.wire, DIALECT, _item(row, scope) | _progress(row, inner))
 
 
 def _item(row: Execution, scope: Scope) -> dict[str, Any]:
@@ -107,20 +110,21 @@ def _reference(named: Named) -> dict[str, Any]:
     return {"_id": named.id, "name": named.name, "icon": named.icon}
 
 
-def _progress(row: Execution) -> dict[str, Any]:
-    """`nodes` by the time at which each was entered, those not entered last."""
+def _progress(row: Execution, inner: Sequence[Entry] = ()) -> dict[str, Any]:
+    """`nodes` by the time at which each was entered, those not entered last. The percentage is of those on the top."""
     nodes = _detail(row).nodes
-    ordered = sorted(nodes, key=lambda node: (node.started_at_us is None, node.started_at_us or 0))
+    entries = [*((node.started_at_us, _node(node)) for node in nodes), *inner]
+    ordered = sorted(entries, key=lambda entry: (entry[0] is None, entry[0] or 0))
     closed = sum(node.status.lower() not in NODE_OPEN for node in nodes)
     percentage = 100 if row.status is Status.SUCCEEDED else 100 * closed // len(nodes) if nodes else 0
-    return {"completion_percentage": percentage, "nodes": [_node(node) for node in ordered]}
+    return {"completion_percentage": percentage, "nodes": [node for _, node in ordered]}
 
 
 def _node(node: RunNode) -> dict[str, Any]:
     return {
         "node_id": node.id,
         "node_name": node.name,
-        "node_type": node.type,
+        "node_type": NODE_TYPE_OUT.get(node.type, node.type),
         "node_status": node_status_out(node.status),
         "is_batch": node.is_batch,
         "attempts_made": node.attempts,

@@ -14,6 +14,7 @@ from gesta.apis.common.services import Services
 from gesta.apis.refold import listing
 from gesta.apis.refold.calls import (
     Caller,
+    check_is_private,
     enter,
     find_workflow,
     flag_of,
@@ -23,7 +24,7 @@ from gesta.apis.refold.calls import (
     text_in,
     word_of,
 )
-from gesta.apis.refold.errors import InvalidWorkflow, NoBatches, WorkflowPrivate
+from gesta.apis.refold.errors import InvalidWorkflow, NoBatches, WorkflowNotFound, WorkflowPrivate
 from gesta.apis.refold.paging import PageOf, envelope, read_page
 from gesta.apis.refold.vocabulary import BATCH_STATUS_OUT, NODE_STATUS_IN, STATUS_OUT
 from gesta.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -74,7 +75,7 @@ class Executing:
         asked = read_asked(request, caller)
         payload = unwrapped(await read_json(request))
         doors = self._services.runs_workflows
-        view = (await find_workflow(doors.definitions, caller.principal, request.path_params["workflow_id"])).view
+        view = await self._workflow(caller, request.path_params["workflow_id"])
         _check_slug(view, asked.slug)
         if view.published_version is None:
             raise InvalidWorkflow("Workflow is not published; publish it before it is executed", field="workflow_id")
@@ -94,6 +95,14 @@ class Executing:
             status = 202 if asked.is_sync else 200
             return json_answer({"message": STARTED, "execution_id": run_id} | more, status)
         return await self._wait(caller, run_id, more)
+
+    async def _workflow(self, caller: Caller, word: str) -> WorkflowView:
+        definitions = self._services.runs_workflows.definitions
+        try:
+            return (await find_workflow(definitions, caller.principal, word)).view
+        except WorkflowNotFound:
+            await check_is_private(self._services.access, definitions, caller, word)
+            raise
 
     async def _check_sync(self, caller: Caller, view: WorkflowView) -> None:
         version = await self._services.runs_workflows.definitions.version(

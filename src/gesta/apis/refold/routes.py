@@ -3,6 +3,7 @@ writes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from gesta import __version__
+from gesta.access.model import Principal
 from gesta.apis.common import errors as common_errors
 from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
@@ -19,6 +21,7 @@ from gesta.apis.common.services import Services
 from gesta.apis.refold import auth, listing, openapi, writing
 from gesta.apis.refold.codec import Scope, encode_detail, encode_item
 from gesta.apis.refold.errors import TokenMissing, render
+from gesta.apis.refold.inner_nodes import Entry, encode_inner
 from gesta.apis.refold.models import (
     ExecutionDetail,
     ExecutionPage,
@@ -28,25 +31,13 @@ from gesta.apis.refold.models import (
     SessionTokenRequest,
 )
 from gesta.apis.refold.paging import envelope
-from gesta.kernel.errors import InvalidInput, NotFound
-from gesta.kernel.json import decode_json, encode_json
+from gesta.kernel.errors import Conflict, InvalidInput, NotFound
+from gesta.kernel.json import decode_json, encode_json, encode_json_numbers
+from gesta.ledger.records import Execution, RunDetail
 
 PREFIX = "/api/v2/public"
 
-# What browser SDKs send, and what they may read (protocols/refold.md §7).
-CORS_REQUEST_HEADERS = (
-    "authorization",
-    "content-type",
-    "slug",
-    "sync_execution",
-    "x-api-key",
-    "linked_account_id",
-    "config_id",
-    "instance_tag",
-    "include-headers",
-    "workflow_id_alias",
-    "idempotency-key",
-)
+# What browsers may read of an answer (protocols/refold.md §7).
 CORS_RESPONSE_HEADERS = ("Retry-After", "X-Request-Id")
 
 
@@ -64,7 +55,8 @@ def build(services: Services) -> FastAPI:
         CORSMiddleware,
         allow_origins=["*"],
         allow_methods=["*"],
-        allow_headers=list(CORS_REQUEST_HEADERS),
+        # Whatever is asked for: the SDKs' own headers, and those that tracing adds to every call of a page.
+        allow_headers=["*"],
         expose_headers=list(CORS_RESPONSE_HEADERS),
     )
     common_errors.install(app, render)
@@ -95,7 +87,9 @@ def _add_executions(router: APIRouter, services: Services) -> None:
         row = await listing.get(reading, principal, request.path_params["execution_id"])
         if row is None:
             raise NotFound("Execution not found", what="execution")
-        return _json(encode_detail(row, Scope.of(account, principal.organization.public_id)))
+        inner = await _inner_nodes(services, principal, row)
+        scope = Scope.of(account, principal.organization.public_id)
+        return Response(encode_json_numbers(encode_detail(row, scope, inner)), media_type="application/json")
 
     one = {"parameters": [openapi.EXECUTION_ID, openapi.LINKED_ACCOUNT_QUERY], "security": openapi.EITHER}
     many = {"parameters": openapi.LIST_PARAMETERS, "security": openapi.EITHER}
@@ -121,6 +115,18 @@ def _add_executions(router: APIRouter, services: Services) -> None:
             responses=openapi.responses(ExecutionDetail, "The execution", 404),
             openapi_extra=one,
         )
+
+
+async def _inner_nodes(services: Services, principal: Principal, row: Execution) -> Sequence[Entry]:
+    """Of a run of Gesta's own that has a group; the record itself has the nodes on the top only."""
+    grouped = isinstance(row.detail, RunDetail) and any(node.is_batch for node in row.detail.nodes)
+    if services.workflows is None or not grouped:
+        return ()
+    try:
+        return encode_inner(await services.workflows.runs.run(principal, row.id))
+    except (Conflict, NotFound):
+        # Recorded from elsewhere: what was recorded is all there is.
+        return ()
 
 
 def _add_sessions(router: APIRouter, services: Services) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gesta.ledger.records import Mode, Source, Status
+from gesta.workflows.graph.definition import NodeType
 from gesta.workflows.graph.progress import NodeStatus
 
 # QUEUED and the payment states are younger than the SDK's enum, so old clients are shown RUNNING.
@@ -76,6 +77,17 @@ NODE_STATUS_IN: dict[str, str] = {
     "Stopped": "cancelled",
     "Rejected": "rejected",
     "Timed_Out": "timed_out",
+}
+
+# How Refold calls a type of nodes (protocols/refold.md §6); a type that is not here has one name, or is Gesta's own.
+NODE_TYPE_OUT: dict[str, str] = {
+    NodeType.FOR_EACH.value: "group",
+    NodeType.IF.value: "rule",
+    NodeType.TRY.value: "try-catch",
+    NodeType.SUB_FLOW.value: "sub-flow",
+    NodeType.WAIT_WEBHOOK.value: "wait-for-webhook",
+    NodeType.WAIT_EVENT.value: "wait-for-event",
+    NodeType.HUMAN.value: "human-task",
 }
 
 # A round of a container, by how its visit stands.

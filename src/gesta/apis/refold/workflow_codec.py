@@ -24,6 +24,8 @@ GRAPH = (
 )
 _PRINTED = ("nodes", "edges", "settings", "json_schema", "trigger", "price", "properties")
 _MAX_TEXT = 4096
+# Gesta's names of what Refold calls otherwise.
+_NAMES = {"timeout_s": "settings.timeout", "input_schema": "json_schema"}
 _EMPTY: dict[str, Any] = {
     "nodes": [
         {"id": "1", "type": "start", "node_type": "start", "incoming_nodes": [], "outgoing_nodes": [], "data": None}
@@ -113,23 +115,38 @@ def read_draft(posted: Mapping[str, Any], *, before: Definition | None = None) -
         graph = {name: kept[name] for name in GRAPH if name in kept and name not in named}
         # Null is nothing: what is there is taken away.
         graph |= {name: posted[name] for name in named if posted[name] is not None}
-        definition = read_definition(graph, FORM)
+        definition = _read(graph, posted)
     else:
         definition = before
     name = text_in(posted, "name", most=MAX_NAME)
     if name is not None and not name.strip():
         raise InvalidInput("`name` must not be empty.", field="name")
+    alias = text_in(posted, "workflow_alias")
+    if alias is not None and (alias != alias.strip() or "/" in alias):
+        raise InvalidInput("`workflow_alias` has no slash, and no space at its ends.", field="workflow_alias")
     is_new = before is None
     slug = text_in(posted, "slug")
     return Draft(
         definition=definition,
         name=name or (UNTITLED if is_new else None),
         description=text_in(posted, "description", most=_MAX_TEXT),
-        alias=text_in(posted, "workflow_alias"),
+        alias=alias,
         slug=slug,
         application=_application(posted, slug),
         is_private=is_new,
     )
+
+
+def _read(graph: Mapping[str, Any], posted: Mapping[str, Any]) -> Definition:
+    """The graph, with Refold's names in what is told of a mistake."""
+    try:
+        return read_definition(graph, FORM)
+    except InvalidInput as error:
+        message = error.message
+        for own, refold in _NAMES.items():
+            if own not in posted:
+                message = message.replace(f"`{own}`", f"`{refold}`") if not message.startswith("Node ") else message
+        raise InvalidInput(message, **error.details) from None
 
 
 def _application(posted: Mapping[str, Any], slug: str | None) -> Named | None:

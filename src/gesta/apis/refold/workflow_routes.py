@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from gesta.access.model import Scope as Right
 from gesta.apis.common.services import Services
-from gesta.apis.refold.calls import Caller, Found, enter, find_workflow, json_answer, read_object
+from gesta.apis.refold.calls import Caller, Found, check_is_own, enter, find_workflow, json_answer, read_object
 from gesta.apis.refold.errors import InvalidWorkflow, MissingField
 from gesta.apis.refold.listing import moment_us
 from gesta.apis.refold.paging import envelope, read_page
@@ -63,6 +63,14 @@ class WorkflowCalls:
     async def _found(self, request: Request) -> tuple[Caller, Found]:
         caller = await enter(self._services.access, request)
         return caller, await find_workflow(self._definitions, caller.principal, request.path_params["workflow_id"])
+
+    async def _own(self, request: Request) -> tuple[Caller, Found]:
+        """One that the linked account may change: its own. One of the whole organization's is not in the hands of one
+        account, nor of one environment."""
+        caller, found = await self._found(request)
+        caller.principal.require(Right.RUN)
+        check_is_own(found.view)
+        return caller, found
 
     # -- reading
 
@@ -128,8 +136,7 @@ class WorkflowCalls:
 
     async def save(self, request: Request) -> Response:
         """An addition: the graph over HTTP, where Refold has its editor."""
-        caller, found = await self._found(request)
-        caller.principal.require(Right.RUN)
+        caller, found = await self._own(request)
         posted = await read_object(request)
         newest = await self._version(caller, msgspec.structs.replace(found, is_draft=True))
         draft = read_draft(posted, before=newest.definition)
@@ -141,8 +148,7 @@ class WorkflowCalls:
         return encode_version(found, await self._version(caller, found), caller.scope)
 
     async def publish(self, request: Request) -> Response:
-        caller, found = await self._found(request)
-        caller.principal.require(Right.RUN)
+        caller, found = await self._own(request)
         posted = await read_object(request)
         wanted, version = posted.get("published"), posted.get("version")
         if wanted is None:
@@ -162,8 +168,7 @@ class WorkflowCalls:
 
     async def delete(self, request: Request) -> Response:
         """By the published id; by the draft's where nothing was published."""
-        caller, found = await self._found(request)
-        caller.principal.require(Right.RUN)
+        caller, found = await self._own(request)
         if found.is_draft and found.view.published_version is not None:
             raise InvalidInput("Workflow is a version workflow.", field="workflow_id", where="path")
         await self._definitions.delete(caller.principal, found.view.id)
@@ -171,8 +176,7 @@ class WorkflowCalls:
 
     async def new_hook(self, request: Request) -> Response:
         """An addition: the address of its webhook trigger, shown once; the one before is void."""
-        caller, found = await self._found(request)
-        caller.principal.require(Right.RUN)
+        caller, found = await self._own(request)
         secret = await self._definitions.new_hook_secret(caller.principal, found.view.id)
         path = f"{HOOK_PATH}/{found.view.id}/{secret}"
         base = str(request.base_url).rstrip("/")

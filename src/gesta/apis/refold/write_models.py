@@ -184,7 +184,7 @@ class WorkflowHook(msgspec.Struct, kw_only=True):
 
 
 class NewSchedule(msgspec.Struct, kw_only=True):
-    """`cron` with `regex`, or `interval` with one date in `interval_dates`."""
+    """`cron` with `regex`, or `interval` with dates in `interval_dates`; from `startDate` to `endDate`."""
 
     trigger_type: OptionalText = UNSET
     regex: OptionalText = UNSET

@@ -24,6 +24,8 @@ MOST_EVENT_NAME = 200
 MOST_APPLICATION = 256
 MOST_KEY = 256
 MOST_NAME = 256
+#: Of one schedule.
+MOST_DATES = 100
 MOST_PAYLOAD_BYTES = 8 * 1024 * 1024
 #: It is stored once and read again each time that it is due.
 MOST_SCHEDULE_INPUT_BYTES = 64 * 1024
@@ -82,9 +84,10 @@ def stored_key(prefix: str, key: str) -> str:
 
 def timing_of(asked: ScheduleIn, settings: TriggerSettings, anchor_us: int) -> Timing:
     """Raises InvalidInput for a schedule that cannot be."""
-    given = [bool(asked.cron), asked.every_s is not None, asked.at_us is not None]
+    given = [bool(asked.cron), asked.every_s is not None, asked.at_us is not None, bool(asked.dates_us)]
     if sum(given) != 1:
         raise InvalidInput("A schedule needs exactly one of `cron`, `every_s` and `at_us`.", field="cron")
+    _check_moments(asked)
     if not is_timezone(asked.timezone):
         message = f"`timezone` must be a name as `Europe/Berlin`, and is {shown(asked.timezone)}."
         raise InvalidInput(message, field="timezone")
@@ -102,8 +105,6 @@ def timing_of(asked: ScheduleIn, settings: TriggerSettings, anchor_us: int) -> T
             )
             raise InvalidInput(message, field="every_s")
         every_us = round(asked.every_s * US)
-    elif asked.at_us is not None and not 0 <= asked.at_us <= MAX_US:
-        raise InvalidInput("`at_us` must be a moment up to the year 9999.", field="at_us")
     return Timing(
         cron=asked.cron,
         every_us=every_us,
@@ -111,7 +112,21 @@ def timing_of(asked: ScheduleIn, settings: TriggerSettings, anchor_us: int) -> T
         timezone=asked.timezone,
         anchor_us=anchor_us if every_us else 0,
         catch_up=asked.catch_up,
+        dates_us=tuple(sorted(set(asked.dates_us))),
+        from_us=asked.from_us,
+        until_us=asked.until_us,
     )
+
+
+def _check_moments(asked: ScheduleIn) -> None:
+    if len(asked.dates_us) > MOST_DATES:
+        raise InvalidInput(f"A schedule has at most {MOST_DATES} dates, not {len(asked.dates_us)}.", field="dates_us")
+    if asked.from_us is not None and asked.until_us is not None and asked.until_us < asked.from_us:
+        raise InvalidInput("A schedule ends after it begins.", field="until_us")
+    said = {"at_us": asked.at_us, "from_us": asked.from_us, "until_us": asked.until_us}
+    for name, moment_us in [*said.items(), *(("dates_us", each) for each in asked.dates_us)]:
+        if moment_us is not None and not 0 <= moment_us <= MAX_US:
+            raise InvalidInput(f"`{name}` must be a moment up to the year 9999.", field=name)
 
 
 def check_schedule(asked: ScheduleIn) -> None:

@@ -105,6 +105,9 @@ def view_of(row: ScheduleRow) -> ScheduleView:
         last_at_us=row.last_at_us,
         created_at_us=row.created_at_us,
         updated_at_us=row.updated_at_us,
+        dates_us=timing.dates_us,
+        from_us=timing.from_us,
+        until_us=timing.until_us,
     )
 
 

@@ -34,8 +34,8 @@ _MOST_CHANGES: Final = 1000
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Exactly one of `cron` (5 fields, or a sixth for the seconds), `every_us` (counted from `anchor_us`) and `at_us`
-    (once)."""
+    """Exactly one of `cron` (5 fields, or a sixth for the seconds), `every_us` (counted from `anchor_us`), `at_us`
+    (once) and `dates_us` (once each, in order). What is before `from_us` or after `until_us` is left out."""
 
     cron: str = ""
     every_us: int = 0
@@ -43,6 +43,9 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timezone: str = "UTC"
     anchor_us: int = 0
     catch_up: CatchUp = CatchUp.ONE
+    dates_us: tuple[int, ...] = ()
+    from_us: int | None = None
+    until_us: int | None = None
 
 
 class Due(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +57,16 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 def next_at(timing: Timing, after_us: int) -> int | None:
     """The first moment of a schedule after another; None if there is none."""
+    if timing.from_us is not None:
+        after_us = max(after_us, timing.from_us - 1)
+    found = _next_ever(timing, after_us)
+    is_late = found is not None and timing.until_us is not None and found > timing.until_us
+    return None if is_late else found
+
+
+def _next_ever(timing: Timing, after_us: int) -> int | None:
+    if timing.dates_us:
+        return next((each for each in timing.dates_us if each > after_us), None)
     if timing.at_us is not None:
         return timing.at_us if timing.at_us > after_us else None
     if timing.every_us:
