@@ -114,6 +114,21 @@ def test_versions_are_compared(gesta: Command, files: dict[str, Path], tmp_path:
         assert list(client.workflows.list()) == []
 
 
+def test_a_secret_is_made_for_its_webhook(gesta: Command, files: dict[str, Path]) -> None:
+    workflow = gesta("workflows", "publish", files["greet"], "--json").json["id"]
+    made = gesta("workflows", "hook-secret", "greet")
+    assert (made.code, len(made.out.splitlines())) == (0, 1), made.err
+    assert f"POST /ledger/hooks/{workflow}" in made.err
+    secret = made.out.strip()
+    other = gesta("workflows", "hook-secret", workflow[:8], "--json").json
+    assert other["path"] == f"/ledger/hooks/{workflow}"
+    with Gesta() as client:
+        row = client.workflows.get("greet")
+    assert other["secret"].startswith(row["hook_secret_hint"])
+    assert not secret.startswith(row["hook_secret_hint"])
+    assert gesta("workflows", "hook-secret", "nobody").code == 2
+
+
 def test_a_person_is_asked(gesta: Command, files: dict[str, Path]) -> None:
     gesta("workflows", "publish", files["ask"])
     began = gesta("runs", "start", "ask", "--wait", "--timeout", 0.3, "--json")

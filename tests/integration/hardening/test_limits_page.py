@@ -28,7 +28,7 @@ from gesta.desk.trading import terms
 from gesta.executors import control
 from gesta.ledger import bounds, daily
 from gesta.workflows.hooks import checking as hook_checking
-from gesta.workflows.hooks import delivering, payloads, telling
+from gesta.workflows.hooks import delivering, payloads, signing, telling
 from gesta.workflows.hooks import journal as hooks
 
 PAGE = Path(__file__).parents[3] / "docs/reference/limits.md"
@@ -85,6 +85,9 @@ FIXED: dict[str, float] = {
     "`limit` of Refold": paging.MAX_LIMIT,
     "applications in `slug`, Refold": listing.MAX_SLUGS,
     "body of a webhook trigger, Refold": triggering.MAX_HOOK_BYTES,
+    "age of an inbound webhook's signature": signing.TOLERANCE_S,
+    "`Gesta-Signature` of an inbound webhook": signing.MOST_HEADER,
+    "`v1` within one `Gesta-Signature`": signing.MOST_SIGNATURES,
     "parts of an event's form, Refold": triggering.MAX_PARTS,
     "header of a call, or parameter of its name, Refold": calls.MAX_WORD,
     "two starts of a schedule, apart by at least, Refold": schedules.MIN_GAP_S,
