@@ -38,7 +38,7 @@ BURST = 60
 STARTERS = 4
 # Of each mode: how many are begun together, and how long a starter rests. One that nobody kills soon starts few.
 LOADS = {"load": (16, 0.05), "burst": (BURST, 0.05), "submit": (BURST, 1.0)}
-SHAPES = ("steps", "each", "flaky", "hook", "timer", "sub", "slow", "paid", "event")
+SHAPES = ("steps", "each", "flaky", "hook", "timer", "sub", "slow", "early", "paid", "event")
 
 WAITS = Statement("test.waits", *["SELECT run, path FROM workflow_waits WHERE kind = 'webhook' ORDER BY run"] * 2)
 OPEN = Statement("test.open", *["SELECT id FROM workflow_checkouts WHERE status = 'open' ORDER BY id"] * 2)
@@ -73,6 +73,9 @@ def nodes_of(shape: str, url: str) -> list[dict[str, Any]]:
             return [start, a, delays[0], http(url, "b"), delays[1], z]
         case "sub":
             return [start, a, {"id": "sub", "type": "sub_flow", "workflow": "inner"}, z]
+        case "early":
+            # What it waits for comes before it does.
+            return [start, http(url, "slow"), {"id": "wait", "type": "wait_webhook"}, z]
         case "slow":
             return [start, http(url, "slow"), z]
         case _:
@@ -162,6 +165,10 @@ class Child:
             request = StartRun(definition=definition, key=key)
         made = (await persist(lambda: door.runs.start(self.principal, request))).execution
         say(made=key, ids=[made.id])
+        if shape == "early":
+            resume = partial(self.workflows.door.runs.resume, self.principal, made.id, "wait", {"by": self.life})
+            if await persist(resume):
+                say(woken=made.id)
         if shape in ("slow", "hook"):
             self.made.append(made.id)
 

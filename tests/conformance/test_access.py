@@ -446,6 +446,17 @@ async def test_accounts_are_listed_by_type_then_name(access: AccessService, firs
     assert listed == [("Sim101", "production"), *names, ("Z", "production"), ("é", "production")]
 
 
+async def test_the_oldest_account_of_a_type_in_an_environment(access: AccessService, first: Bootstrap) -> None:
+    organization = first.organization.id
+    assert await access.oldest_account(organization, AccountType.LINKED) is None
+    test = await access.ensure_account(organization, "t", AccountType.LINKED, Environment.TEST)
+    oldest = await access.ensure_account(organization, "z", AccountType.LINKED)
+    await access.ensure_account(organization, "a", AccountType.LINKED)
+    assert await access.oldest_account(organization, AccountType.LINKED) == oldest
+    assert await access.oldest_account(organization, AccountType.LINKED, Environment.TEST) == test
+    assert await access.oldest_account(organization + 1, AccountType.LINKED) is None
+
+
 async def test_an_account_made_by_another_process_is_found(make: Make, first: Bootstrap) -> None:
     here, elsewhere = make(), make()
     assert await here.account(first.organization.id, "later", AccountType.TRADING) is None

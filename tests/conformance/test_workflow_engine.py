@@ -164,6 +164,41 @@ async def test_stopped_in_a_wave_it_goes_on_at_the_next_start_with_what_it_had(m
     assert second.gave[segment("run")] == [['"A"'], ['"B"', '"C"', '"D"']]
 
 
+async def test_an_attempt_is_not_kept_and_what_it_gave_may_be(make: Make) -> None:
+    engine, gave, hangs = make(), list[str](), asyncio.Event()
+    runs = 0
+
+    async def body() -> str:
+        nonlocal runs
+        runs += 1
+        return f'"{runs}"'
+
+    async def carry(segment: SegmentId, steps: Steps) -> None:
+        is_new = not gave
+        text = await steps.attempt(Step("a", body)) if is_new else ""
+
+        async def kept() -> str:
+            return text
+
+        gave.extend(await steps.perform([Step("a", kept)]))
+        if is_new:
+            gave.append(await steps.attempt(Step("b", body)))
+            hangs.set()
+            await asyncio.Event().wait()
+        gave.append(await steps.attempt(Step("b", body)))
+        hangs.set()
+
+    await engine.start(carry)
+    await engine.submit([segment("run")])
+    await asyncio.wait_for(hangs.wait(), WAIT_S)
+    await engine.stop(timeout_s=0)
+    hangs.clear()
+    await engine.start(carry)
+    await asyncio.wait_for(hangs.wait(), WAIT_S)
+    # What was kept is given again; what was only attempted is done again.
+    assert gave == ['"1"', '"2"', '"1"', '"3"']
+
+
 async def test_a_stop_lets_a_wave_end_and_begins_no_other(make: Make) -> None:
     engine, began, go = make(), asyncio.Event(), asyncio.Event()
     ran: list[str] = []
