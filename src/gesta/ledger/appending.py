@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from gesta.kernel.crash import reach
 from gesta.kernel.json import encode_json
-from gesta.ledger import daily, groups, tree
+from gesta.ledger import daily, groups, run_groups, tree
 from gesta.ledger.codes import REFERENCE_CODE, pack
-from gesta.ledger.records import AppendResult, Execution, ExecutorDetail, NewExecution, Outcome
+from gesta.ledger.records import AppendResult, Execution, ExecutorDetail, NewExecution, Outcome, RunDetail
 from gesta.ledger.rows import SEQ_BITS, SEQ_MASK, content_hash, derived_ids, encode_body, key_of, stored_search
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program
@@ -41,6 +41,8 @@ class _Writes:
         # Which of `executions` are executors, and of what group.
         self.executors: list[tuple[int, groups.Facets]] = []
         self.groups: groups.Changes = {}
+        # Which are runs, and of what group.
+        self.runs: list[tuple[int, run_groups.Facets, tree.Entry]] = []
 
 
 def encode(row: NewExecution) -> Encoded:
@@ -158,6 +160,7 @@ def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, enc
             content,
             body,
             None,
+            None,
         )
     )
     if type(row.detail) is ExecutorDetail:
@@ -171,6 +174,8 @@ def _write(writes: _Writes, organization: int, id_: str, key: int, seq: int, enc
     entry = (row.created_at_us, rid, cell)
     writes.entries[-organization].append(entry)
     writes.entries[row.account].append(entry)
+    if type(row.detail) is RunDetail:
+        writes.runs.append((len(writes.executions) - 1, run_groups.facets_of(row), entry))
     daily.collect(writes.days, row.account, cell, row.created_at_us, row.detail)
 
 
@@ -178,7 +183,9 @@ def _apply(organization: int, seq: int, writes: _Writes) -> Program[None]:
     # First, since a row names its group.
     ids = yield from groups.put(organization, writes.groups)
     for place, facets in writes.executors:
-        writes.executions[place] = (*writes.executions[place][:-1], ids[facets])
+        writes.executions[place] = (*writes.executions[place][:-2], ids[facets], None)
+    if writes.runs:
+        yield from _group_runs(organization, writes)
     yield Many(SQL["execution.add"], writes.executions)
     if writes.refs:
         yield Many(SQL["ref.add"], sorted(writes.refs))
@@ -190,3 +197,11 @@ def _apply(organization: int, seq: int, writes: _Writes) -> Program[None]:
     yield Fetch(SQL["stream.advance"], (organization, seq))
     yield Fetch(SQL["stream.notify"], (f"{organization}:{seq}",))
     reach("ledger.append.counted")
+
+
+def _group_runs(organization: int, writes: _Writes) -> Program[None]:
+    """Each run names its group, and is counted there as in its account."""
+    ids = yield from run_groups.put(organization, (facets for _, facets, _ in writes.runs))
+    for place, facets, entry in writes.runs:
+        writes.executions[place] = (*writes.executions[place][:-1], ids[facets])
+        writes.entries[ids[facets]].append(entry)

@@ -10,9 +10,9 @@ import msgspec
 from gesta.kernel.crash import reach
 from gesta.kernel.errors import Conflict, InvalidInput, NotFound
 from gesta.kernel.json import encode_json
-from gesta.ledger import daily, groups, lifecycle, tree
+from gesta.ledger import daily, groups, lifecycle, run_groups, tree
 from gesta.ledger.codes import SEVERITY_CODE, STATUS_CODE, pack
-from gesta.ledger.records import KIND_OF_DETAIL, Event, Execution, NewEvent, Status, Transition
+from gesta.ledger.records import KIND_OF_DETAIL, Event, Execution, Kind, NewEvent, Status, Transition
 from gesta.ledger.rows import SEQ_BITS, derived_id, encode_body, encode_data, execution_of, key_of
 from gesta.ledger.statements import SQL
 from gesta.storage.program import Fetch, Many, Program, Row
@@ -121,11 +121,18 @@ def _count(organization: int, changed: Collection[_Held]) -> Program[None]:
     """The counters and sums of what has another status, another day's sum or both."""
     moves: dict[int, list[tree.Move]] = {}
     days: dict[daily.DayKey, daily.Sums] = {}
+    runs = [
+        each.rid for each in changed if each.before.kind is Kind.RUN and _cell_of(each.before) != _cell_of(each.after)
+    ]
+    groups_of_runs = (yield from run_groups.of_rows(runs)) if runs else {}
     for execution in changed:
         before, after = execution.before, execution.after
         left, entered = _cell_of(before), _cell_of(after)
         if left != entered:
-            for scope in (-organization, before.account):
+            scopes = [-organization, before.account]
+            if execution.rid in groups_of_runs:
+                scopes.append(groups_of_runs[execution.rid])
+            for scope in scopes:
                 moves.setdefault(scope, []).append(((before.created_at_us, execution.rid), left, entered))
         daily.collect(days, before.account, left, before.created_at_us, before.detail, -1)
         daily.collect(days, before.account, entered, before.created_at_us, after.detail)

@@ -99,6 +99,11 @@ def matches(query: Filter, cell: int) -> bool:
     return cell in _matching(query.kinds, query.statuses, query.sources, query.modes)
 
 
+def filter_cells(query: Filter) -> frozenset[int]:
+    """All cells that a row of the filter may have."""
+    return _matching(query.kinds, query.statuses, query.sources, query.modes)
+
+
 @lru_cache(maxsize=512)
 def _matching(
     kinds: frozenset[Kind], statuses: frozenset[Status], sources: frozenset[Source], modes: frozenset[Mode]

@@ -115,7 +115,7 @@ def plain(value: Decimal) -> str:
 
 def check(query: Filter) -> None:
     """Raise InvalidInput unless the days can answer the filter."""
-    for name in ("parent_id", "name_contains", "sources", "modes", "correlation"):
+    for name in ("parent_id", "name_contains", "sources", "modes", "correlation", "applications"):
         if getattr(query, name):
             raise InvalidInput(f"A summary cannot be filtered by {name}.", field=name, where="query")
     for name in ("created_from_us", "created_to_us"):

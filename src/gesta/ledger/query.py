@@ -13,8 +13,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Every condition must hold; an empty set means no condition. Ranges are on `created_at_us`: from ≤ t < to.
 
     `organization` is always the caller's. `account` narrows to one account (fast at any size); `accounts` to several.
-    kinds, statuses, sources, modes, account and the time range have exact totals at constant cost. `parent_id`,
-    `correlation`, `accounts` and `name_contains` (case-insensitive) cost time in proportion to what they match.
+    kinds, statuses, sources, modes, account and the time range have exact totals at constant cost. So have, of runs
+    alone (`kinds` says so), the correlations `workflow_id` and `application`, `applications` (any of these) and
+    `name_contains` (case-insensitive, in the run's and its workflow's name), as long as few hundred combinations of
+    account, workflow and name match. Else these, `parent_id`, other correlations and `accounts` cost time in proportion
+    to what they match, and `name_contains` alone in proportion to all rows.
     """
 
     organization: int
@@ -28,6 +31,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     created_to_us: int | None = None
     parent_id: str | None = None
     correlation: dict[str, str] = {}
+    applications: frozenset[str] = frozenset()
     name_contains: str | None = None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gesta.kernel.errors import NotFound
 from gesta.kernel.json import encode_json
-from gesta.ledger import scanning, walk
+from gesta.ledger import merged, run_groups, scanning, walk
 from gesta.ledger.changing import find
 from gesta.ledger.codes import STATUSES
 from gesta.ledger.query import Cursor, EventSlice, Filter, Page, Slice
@@ -31,17 +31,25 @@ def several(organization: int, ids: Sequence[str]) -> Program[dict[str, Executio
     return {row[4]: execution_of(row) for row in rows if row[4] in wanted}
 
 
-def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool) -> Program[Page]:
+def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool, scan: bool = False) -> Program[Page]:
+    """The program of `Ledger.page`. With `scan`, what counters do not answer is read from the rows; without, it raises
+    run_groups.TooMany."""
     low, high = walk.bounds_of(query)
     counted: int | None = None
     if low >= high:
         return Page(rows=[], total=0 if total else None, has_more=False)
-    if scanning.is_needed(query):
+    scopes = yield from _scopes(query, scan)
+    if scopes is None:
         rows = yield from scanning.select(query, low, high, offset=offset, limit=limit + 1, newest_first=newest_first)
         if total:
             counted = yield from scanning.count(query, low, high)
+    elif len(scopes) != 1:
+        several = yield from merged.plan(query, scopes)
+        rows, counted = yield from merged.rows(
+            several, low, high, offset=offset, limit=limit + 1, newest_first=newest_first, total=total
+        )
     else:
-        plan = yield from walk.plan(query)
+        plan = yield from walk.plan(query, scopes[0])
         if total or offset:
             span = yield from walk.span(plan, low, high)
             counted = span.rows
@@ -52,18 +60,33 @@ def page(query: Filter, offset: int, limit: int, newest_first: bool, total: bool
     return Page(rows=found, total=counted if total else None, has_more=len(rows) > limit, next=_next(rows, limit))
 
 
-def count(query: Filter) -> Program[int]:
+def _scopes(query: Filter, scan: bool) -> Program[list[int] | None]:
+    """The scopes of the counter tree that answer a query together; None where it is read from the rows."""
+    if not scanning.is_needed(query):
+        return [-query.organization if query.account is None else query.account]
+    return None if scan else (yield from run_groups.scopes(query))
+
+
+def count(query: Filter, scan: bool = False) -> Program[int]:
+    """The program of `Ledger.count`; `scan` as of `page`."""
     low, high = walk.bounds_of(query)
     if low >= high:
         return 0
-    if scanning.is_needed(query):
+    scopes = yield from _scopes(query, scan)
+    if scopes is None:
         return (yield from scanning.count(query, low, high))
-    plan = yield from walk.plan(query)
+    if len(scopes) != 1:
+        several = yield from merged.plan(query, scopes)
+        upto = yield from merged.rank(several, high)
+        below = yield from merged.rank(several, low)
+        return upto - below
+    plan = yield from walk.plan(query, scopes[0])
     span = yield from walk.span(plan, low, high)
     return span.rows
 
 
-def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) -> Program[Slice]:
+def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool, scan: bool = False) -> Program[Slice]:
+    """The program of `Ledger.seek`; `scan` as of `page`."""
     low, high = walk.bounds_of(query)
     if after is not None:
         if newest_first:
@@ -72,10 +95,16 @@ def seek(query: Filter, after: Cursor | None, limit: int, newest_first: bool) ->
             low = max(low, (after.created_at_us, after.row + 1))
     if low >= high:
         return Slice(rows=[], next=None)
-    if scanning.is_needed(query):
+    scopes = yield from _scopes(query, scan)
+    if scopes is None:
         rows = yield from scanning.select(query, low, high, offset=0, limit=limit + 1, newest_first=newest_first)
+    elif len(scopes) != 1:
+        several = yield from merged.plan(query, scopes)
+        rows, _ = yield from merged.rows(
+            several, low, high, offset=0, limit=limit + 1, newest_first=newest_first, total=False
+        )
     else:
-        plan = yield from walk.plan(query)
+        plan = yield from walk.plan(query, scopes[0])
         rows = yield from walk.first(plan, low, high, limit=limit + 1, newest_first=newest_first)
     found = [execution_of(row) for row in rows[:limit]]
     return Slice(rows=found, next=_next(rows, limit))

@@ -21,11 +21,15 @@ GROUP_COLUMNS = (
 
 SQL: dict[str, Statement] = load(_PACKAGE, "ledger.sql", {"row": ROW_COLUMNS, "born": _BORN, "group": GROUP_COLUMNS})
 
-# By the sign of the scope: an account's id is positive, an organization's is negated.
+# By the scope: an account's id is positive, an organization's is negated, a run group's is above all accounts'.
+_FIRST_RUN_GROUP = 1 << 32
 _BY_ACCOUNT = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "account"})
 _BY_ORGANIZATION = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "organization"})
+_BY_RUN_GROUP = load(_PACKAGE, "rows.sql", {"row": ROW_COLUMNS, "scope": "run_group"})
 
 
 def rows_sql(scope: int, name: str) -> tuple[Statement, int]:
     """The statement over the rows of a scope, and the value of its first parameter."""
+    if scope >= _FIRST_RUN_GROUP:
+        return _BY_RUN_GROUP[name], scope
     return (_BY_ACCOUNT[name], scope) if scope > 0 else (_BY_ORGANIZATION[name], -scope)

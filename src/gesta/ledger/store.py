@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.events import set_within
-from gesta.ledger import appending, changing, daily, groups, reading, scanning
+from gesta.ledger import appending, changing, daily, groups, reading, run_groups, scanning
 from gesta.ledger.bounds import check_amounts, check_time, check_values
 from gesta.ledger.query import (
     Cursor,
@@ -22,7 +23,9 @@ from gesta.ledger.query import (
 )
 from gesta.ledger.records import AppendResult, Event, Execution, FeedItem, NewEvent, NewExecution, Transition
 from gesta.ledger.rows import check_text, check_words
-from gesta.storage.program import Database
+from gesta.storage.program import Database, Program
+
+T = TypeVar("T")
 
 MIGRATIONS = ("ledger", "gesta.ledger.migrations")
 
@@ -131,22 +134,30 @@ class StoredLedger:
     ) -> Page:
         if _asks_for_nul(query):
             return Page(rows=[], total=0 if total else None, has_more=False)
-        return await self._database.read(
-            lambda: reading.page(query, min(offset, 1 << 53), limit, newest_first, total),
-            unbounded=scanning.is_needed(query),
+        return await self._listed(
+            query, lambda scan: reading.page(query, min(offset, 1 << 53), limit, newest_first, total, scan)
         )
 
     async def seek(self, query: Filter, *, after: Cursor | None, limit: int, newest_first: bool = True) -> Slice:
         if _asks_for_nul(query):
             return Slice(rows=[], next=None)
-        return await self._database.read(
-            lambda: reading.seek(query, after, limit, newest_first), unbounded=scanning.is_needed(query)
-        )
+        return await self._listed(query, lambda scan: reading.seek(query, after, limit, newest_first, scan))
 
     async def count(self, query: Filter) -> int:
         if _asks_for_nul(query):
             return 0
-        return await self._database.read(lambda: reading.count(query), unbounded=scanning.is_needed(query))
+        return await self._listed(query, lambda scan: reading.count(query, scan))
+
+    async def _listed(self, query: Filter, program: Callable[[bool], Program[T]]) -> T:
+        """From the counters where they answer, else from the rows, which may take long."""
+        if scanning.is_needed(query):
+            try:
+                if run_groups.answer(query):
+                    return await self._database.read(lambda: program(False))
+            except run_groups.TooMany:
+                pass
+            return await self._database.read(lambda: program(True), unbounded=True)
+        return await self._database.read(lambda: program(False))
 
     async def executors(self, query: ExecutorFilter, *, after: Cursor | None, limit: int) -> Page:
         if _names_nul(query):
@@ -227,4 +238,7 @@ def _names_nul(query: ExecutorFilter) -> bool:
 
 def _asks_for_nul(query: Filter) -> bool:
     """PostgreSQL text cannot hold NUL, so nothing can match it."""
-    return any("\0" in text for text in (query.parent_id or "", query.name_contains or "", *query.correlation.values()))
+    return any(
+        "\0" in text
+        for text in (query.parent_id or "", query.name_contains or "", *query.correlation.values(), *query.applications)
+    )

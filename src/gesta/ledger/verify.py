@@ -8,9 +8,9 @@ from decimal import Decimal
 
 import msgspec
 
-from gesta.ledger import daily, groups
+from gesta.ledger import daily, groups, run_groups
 from gesta.ledger.codes import EVERY, REFERENCE_CODE, counted_as, kind_of
-from gesta.ledger.records import Execution, ExecutorDetail
+from gesta.ledger.records import Execution, ExecutorDetail, RunDetail
 from gesta.ledger.rows import ROW_COLUMNS, SEQ_BITS, SEQ_MASK, execution_of
 from gesta.ledger.statements import GROUP_COLUMNS
 from gesta.ledger.tree import END, FIRST, ROOT, TOP, Key
@@ -59,9 +59,10 @@ _ORPHANS = _statement(
     " AND NOT EXISTS (SELECT 1 FROM executions x WHERE x.rid = e.rid)"
 )
 _ROWS = _statement(
-    f"SELECT {ROW_COLUMNS}, executor_group FROM executions WHERE organization = $1 AND (created_at, rid) > ($2, $3)"  # noqa: S608
-    " ORDER BY created_at, rid LIMIT $4"
+    f"SELECT {ROW_COLUMNS}, executor_group, run_group FROM executions"  # noqa: S608
+    " WHERE organization = $1 AND (created_at, rid) > ($2, $3) ORDER BY created_at, rid LIMIT $4"
 )
+_RUN_GROUPS = _statement("SELECT id, account, workflow_id, application, search FROM run_groups WHERE organization = $1")
 _REFS = _statement(
     "SELECT key, value, created_at, rid FROM refs"
     " WHERE organization = $1 AND (key, value, created_at, rid) > ($2, $3, $4, $5)"
@@ -92,6 +93,7 @@ def _verify(progress: Callable[[int], None]) -> Program[Report]:
             yield from _check_tree(report, scope, entries)
         yield from _check_days(report, organization, counted.days)
         yield from _check_groups(report, organization, counted)
+        yield from _check_run_groups(report, organization, counted)
         yield from _check_references(report, organization, counted.references)
     for scope in sorted(unseen):
         report.fault(f"scope {scope} has counters but no rows")
@@ -125,6 +127,8 @@ class _Counted:
         self.groups: groups.Changes = {}
         # Which group the rows of each combination name.
         self.named: dict[groups.Facets | None, set[int | None]] = {}
+        # Of what words the runs of each run group are; None is for what is no run.
+        self.runs: dict[int | None, set[run_groups.Facets | None]] = {}
 
     def add_group(self, execution: Execution, named: int | None) -> None:
         facets = None
@@ -155,17 +159,21 @@ def _recount(report: Report, organization: int, counted: _Counted, progress: Cal
         for row in rows:
             last = key = (row[9], row[0])
             try:
-                execution = execution_of(row[:-1])
+                execution = execution_of(row[:-2])
             except (ValueError, LookupError, msgspec.MsgspecError) as error:
                 report.fault(f"execution {row[4]} cannot be read: {type(error).__name__}: {error}")
                 continue
             cell = row[3]
             if kind_of(cell) is not execution.kind:
                 report.fault(f"execution {execution.id}: its cell is not that of a {execution.kind}")
-            for scope in (-organization, execution.account):
+            run_group = row[-1]
+            words = run_groups.facets_of(execution) if isinstance(execution.detail, RunDetail) else None
+            counted.runs.setdefault(run_group, set()).add(words)
+            scopes = (-organization, execution.account) + (() if run_group is None else (run_group,))
+            for scope in scopes:
                 counted.scopes.setdefault(scope, []).append((key, cell))
             counted.references.add_those_of(row[0], execution)
-            counted.add_group(execution, row[-1])
+            counted.add_group(execution, row[-2])
             daily.collect(counted.days, execution.account, cell, execution.created_at_us, execution.detail)
         report.executions += len(rows)
         progress(report.executions)
@@ -225,6 +233,24 @@ def _check_groups(report: Report, organization: int, counted: _Counted) -> Progr
             report.fault(f"organization {organization}, executor group {tuple(key)}: rows name another group")
     if not counted.named.get(None, set()) <= {None}:
         report.fault(f"organization {organization}: what is no executor names an executor group")
+
+
+def _check_run_groups(report: Report, organization: int, counted: _Counted) -> Program[None]:
+    """What runs are listed by: each names the group of its words, or the one of its workflow for any text."""
+    rows = yield Fetch(_RUN_GROUPS, (organization,))
+    report.groups += len(rows)
+    stored = {row[0]: run_groups.Facets(*row[1:]) for row in rows}
+    if len(set(stored.values())) != len(stored):
+        report.fault(f"organization {organization}: there are run groups twice")
+    for id_, words in counted.runs.items():
+        group = None if id_ is None else stored.get(id_)
+        expected = {each if group is None or group.search is not None else _any_text(each) for each in words}
+        if expected != {group}:
+            report.fault(f"organization {organization}: runs or others name run group {id_}, which is {group}")
+
+
+def _any_text(words: run_groups.Facets | None) -> run_groups.Facets | None:
+    return None if words is None else words._replace(search=None)
 
 
 def _check_references(report: Report, organization: int, counted: _References) -> Program[None]:

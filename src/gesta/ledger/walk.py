@@ -53,8 +53,10 @@ class Node(NamedTuple):
     matching: int
 
 
-def plan(query: Filter) -> Program[Plan]:
-    scope = -query.organization if query.account is None else query.account
+def plan(query: Filter, scope: int | None = None) -> Program[Plan]:
+    """Without a scope, in the query's account or organization."""
+    if scope is None:
+        scope = -query.organization if query.account is None else query.account
     if not (query.kinds or query.statuses or query.sources or query.modes):
         rows = yield Fetch(SQL["tally.total"], (scope,))
         root = {row[0]: row[1] for row in rows}

@@ -328,5 +328,6 @@ def _matches(query: Filter, row: Execution) -> bool:
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
         and query.parent_id in (None, row.parent_id)
         and all(row.correlation.get(key) == value for key, value in query.correlation.items())
+        and (not query.applications or row.correlation.get("application") in query.applications)
         and (query.name_contains is None or query.name_contains.casefold() in search_text(row))
     )

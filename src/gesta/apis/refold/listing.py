@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 import re
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -25,7 +23,6 @@ T = TypeVar("T")
 
 MAX_SLUGS = 20
 MAX_ID_CHARS = 256
-_BATCH = 500
 _FINER_THAN_MS = re.compile(r"\.\d{4}", re.ASCII)
 
 
@@ -145,13 +142,10 @@ async def find(reading: Reading, principal: Principal, asked: ListQuery) -> tupl
         created_to_us=asked.created_to_us,
         name_contains=asked.workflow_name,
         correlation={"workflow_id": asked.workflow_id} if asked.workflow_id else {},
+        applications=frozenset(asked.slugs),
     )
     if asked.execution_id is not None:
         return await _find_one(reading, principal, query, asked)
-    if len(asked.slugs) > 1:
-        return await _find_in_applications(reading, principal, query, asked)
-    if asked.slugs:
-        query = _of_application(query, asked.slugs[0])
     page = asked.page
     if page.limit == 0:
         return [], await reading.count(principal, query)
@@ -190,7 +184,7 @@ def _holds(query: Filter, asked: ListQuery, row: Execution) -> bool:
         and (query.created_to_us is None or row.created_at_us < query.created_to_us)
         and (query.name_contains is None or query.name_contains.casefold() in _searchable(row))
         and all(row.correlation.get(key) == value for key, value in query.correlation.items())
-        and (not asked.slugs or row.correlation.get("application") in asked.slugs)
+        and (not query.applications or row.correlation.get("application") in query.applications)
     )
 
 
@@ -198,69 +192,3 @@ def _searchable(row: Execution) -> str:
     """The text in which the ledger looks for a part of a run's name."""
     workflow = row.detail.workflow.name if isinstance(row.detail, RunDetail) else ""
     return f"{row.name}\n{workflow}".casefold()
-
-
-def _of_application(query: Filter, slug: str) -> Filter:
-    return msgspec.structs.replace(query, correlation=query.correlation | {"application": slug})
-
-
-async def _find_in_applications(
-    reading: Reading, principal: Principal, query: Filter, asked: ListQuery
-) -> tuple[list[Execution], int]:
-    """Several applications: an execution has one, so the total is a sum and the page a merge of disjoint lists.
-
-    The merge starts at the end that is nearer to the page; its cost grows with that distance.
-    """
-    queries = [_of_application(query, slug) for slug in asked.slugs]
-    total = sum([await reading.count(principal, one) for one in queries])
-    first = asked.page.offset
-    last = min(total, first + asked.page.limit)
-    if first >= last:
-        return [], total
-    from_end = total - last < first
-    skipped, wanted = (total - last if from_end else first), last - first
-    newest_first = asked.ascending == from_end
-    rows = await _merged(reading, principal, queries, skipped, wanted, newest_first)
-    return (rows[::-1] if from_end else rows), total
-
-
-async def _merged(
-    reading: Reading, principal: Principal, queries: list[Filter], skipped: int, wanted: int, newest_first: bool
-) -> list[Execution]:
-    """`wanted` rows of the merge after the first `skipped`; equal times in the order of the queries."""
-    sign = -1 if newest_first else 1
-    rows: list[Execution] = []
-    heads: list[tuple[int, int, Execution]] = []
-    async with AsyncExitStack() as stack:
-        streams: dict[int, AsyncGenerator[Execution, None]] = {}
-        for place, query in enumerate(queries):
-            stream = await stack.enter_async_context(aclosing(_stream(reading, principal, query, newest_first)))
-            streams[sign * place] = stream
-            row = await anext(stream, None)
-            if row is not None:
-                heapq.heappush(heads, (sign * row.created_at_us, sign * place, row))
-        while heads and len(rows) < wanted:
-            _, order, row = heads[0]
-            if skipped:
-                skipped -= 1
-            else:
-                rows.append(row)
-            following = await anext(streams[order], None)
-            if following is None:
-                heapq.heappop(heads)
-            else:
-                heapq.heapreplace(heads, (sign * following.created_at_us, order, following))
-    return rows
-
-
-async def _stream(
-    reading: Reading, principal: Principal, query: Filter, newest_first: bool
-) -> AsyncGenerator[Execution, None]:
-    after = None
-    while True:
-        found = await reading.seek(principal, query, after=after, limit=_BATCH, newest_first=newest_first)
-        for row in found.rows:
-            yield row
-        if found.next is None:
-            return
-        after = found.next

@@ -104,11 +104,13 @@ CREATE TABLE executions (
   content bytea NOT NULL,
   body bytea NOT NULL,
   executor_group bigint,
+  run_group bigint,
   CONSTRAINT executions_pkey PRIMARY KEY (rid)
 ) WITH (fillfactor=90);
 CREATE INDEX executions_by_account ON executions USING btree (account, created_at, rid);
 CREATE INDEX executions_by_group ON executions USING btree (executor_group, created_at, rid) WHERE (executor_group IS NOT NULL);
 CREATE INDEX executions_by_organization ON executions USING btree (organization, created_at, rid);
+CREATE INDEX executions_by_run_group ON executions USING btree (run_group, created_at, rid) WHERE (run_group IS NOT NULL);
 CREATE UNIQUE INDEX executions_key ON executions USING btree (organization, key);
 CREATE INDEX executions_of_executors ON executions USING btree (organization, created_at, rid, executor_group) WHERE (executor_group IS NOT NULL);
 CREATE TABLE executor_groups (
@@ -249,6 +251,19 @@ CREATE TABLE refs (
   rid bigint NOT NULL,
   CONSTRAINT refs_pkey PRIMARY KEY (organization, key, value, created_at, rid)
 );
+CREATE TABLE run_groups (
+  id bigint NOT NULL,
+  organization bigint NOT NULL,
+  key bigint NOT NULL,
+  account bigint NOT NULL,
+  workflow_id text NOT NULL,
+  application text NOT NULL,
+  search text,
+  CONSTRAINT run_groups_pkey PRIMARY KEY (id)
+);
+CREATE INDEX run_groups_by_account ON run_groups USING btree (organization, account, workflow_id);
+CREATE INDEX run_groups_by_workflow ON run_groups USING btree (organization, workflow_id, account);
+CREATE INDEX run_groups_key ON run_groups USING btree (organization, key);
 CREATE TABLE schema_migrations (
   component text NOT NULL,
   number bigint NOT NULL,

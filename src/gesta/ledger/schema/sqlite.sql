@@ -93,10 +93,11 @@ CREATE TABLE executions (
   seq INTEGER NOT NULL,
   content BLOB NOT NULL,
   body BLOB NOT NULL
-, executor_group INTEGER) STRICT;
+, executor_group INTEGER, run_group INTEGER) STRICT;
 CREATE INDEX executions_by_account ON executions (account, created_at, rid, cell);
 CREATE INDEX executions_by_group ON executions (executor_group, created_at, rid) WHERE executor_group IS NOT NULL;
 CREATE INDEX executions_by_organization ON executions (organization, created_at, rid, cell);
+CREATE INDEX executions_by_run_group ON executions (run_group, created_at, rid, cell) WHERE run_group IS NOT NULL;
 CREATE UNIQUE INDEX executions_key ON executions (organization, key);
 CREATE INDEX executions_of_executors ON executions (organization, created_at, rid, executor_group)
 WHERE executor_group IS NOT NULL;
@@ -230,6 +231,18 @@ CREATE TABLE refs (
   rid INTEGER NOT NULL,
   PRIMARY KEY (organization, key, value, created_at, rid)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE run_groups (
+  id INTEGER NOT NULL PRIMARY KEY,
+  organization INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  account INTEGER NOT NULL,
+  workflow_id TEXT NOT NULL,
+  application TEXT NOT NULL,
+  search TEXT
+) STRICT;
+CREATE INDEX run_groups_by_account ON run_groups (organization, account, workflow_id);
+CREATE INDEX run_groups_by_workflow ON run_groups (organization, workflow_id, account);
+CREATE INDEX run_groups_key ON run_groups (organization, key);
 CREATE TABLE schema_migrations (component TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, checksum TEXT NOT NULL, PRIMARY KEY (component, number)) STRICT;
 CREATE TABLE scopes (
   scope INTEGER NOT NULL PRIMARY KEY,

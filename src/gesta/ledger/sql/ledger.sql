@@ -24,8 +24,8 @@ WHERE organization = $1 AND @ints(key, $2)
 
 -- name: execution.add
 INSERT INTO executions (rid, organization, account, cell, key, id, external_id, origin, name, search, parent_id,
-  created_at, started_at, finished_at, updated_at, recorded_at, version, seq, content, body, executor_group)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20)
+  created_at, started_at, finished_at, updated_at, recorded_at, version, seq, content, body, executor_group, run_group)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 1, $17, $18, $19, $20, $21)
 
 -- name: execution.change
 -- Without a group, the one that it is in stays.
@@ -90,6 +90,24 @@ CROSS JOIN LATERAL (
   SELECT created_at, rid FROM executions WHERE executor_group = g.id AND (created_at, rid) < ($2, $3)
   ORDER BY created_at DESC, rid DESC LIMIT $4) p
 -- end
+
+-- name: run_group.get
+SELECT id, account, workflow_id, application, search FROM run_groups WHERE organization = $1 AND @ints(key, $2)
+
+-- name: run_group.of_workflows
+SELECT id, account, workflow_id, application, search FROM run_groups
+WHERE organization = $1 AND @texts(workflow_id, $2) AND @ints(account, $3)
+
+-- name: run_group.newest
+-- The newest id of an organization.
+SELECT max(id) FROM run_groups WHERE id > $1 AND id <= $2
+
+-- name: run_group.add
+INSERT INTO run_groups (id, organization, key, account, workflow_id, application, search)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: execution.run_groups
+SELECT rid, run_group FROM executions WHERE @ints(rid, $1) AND run_group IS NOT NULL
 
 -- name: execution.rows
 -- Those with these keys; two ids can share a key.
@@ -197,6 +215,121 @@ FROM (
 -- What the children of a node add up to, by cell: the node's own tallies.
 SELECT cell, CAST(SUM(n) AS BIGINT) FROM tallies
 WHERE scope = $1 AND level = $2 AND (lo_at, lo_rid) >= ($3, $4) AND (lo_at, lo_rid) < ($5, $6) GROUP BY cell
+
+-- name: tally.roots
+-- Some counters of the roots of some scopes.
+SELECT scope, cell, n FROM tallies WHERE @ints(scope, $1) AND level = 99 AND @ints(cell, $2)
+
+-- name: tally.many
+-- Some counters ($2) of the nodes that $1 lists as [scope, level, low key, high key].
+-- sqlite:
+SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM json_each($1) b CROSS JOIN tallies t
+WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND @ints(t.cell, $2)
+  AND t.lo_at >= b.value->>2 AND t.lo_at <= b.value->>4
+  AND (t.lo_at, t.lo_rid) >= (b.value->>2, b.value->>3) AND (t.lo_at, t.lo_rid) < (b.value->>4, b.value->>5)
+-- postgres:
+SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+  SELECT scope, lo_at, lo_rid, cell, n FROM tallies
+  WHERE scope = (b.value->>0)::bigint AND level = (b.value->>1)::bigint AND @ints(cell, $2)
+    AND (lo_at, lo_rid) >= ((b.value->>2)::bigint, (b.value->>3)::bigint)
+    AND (lo_at, lo_rid) < ((b.value->>4)::bigint, (b.value->>5)::bigint) OFFSET 0) t
+-- end
+
+-- name: tally.passed
+-- For each [scope, level, low key, key] of $1 the last node from the low key on that begins at the key or below it, and
+-- what some counters ($2) say of the nodes before that one.
+-- sqlite:
+SELECT l.scope, l.lo_at, l.lo_rid, (SELECT SUM(n) FROM tallies t
+  WHERE t.scope = l.scope AND t.level = l.level AND @ints(t.cell, $2)
+    AND t.lo_at >= l.from_at AND t.lo_at <= l.lo_at
+    AND (t.lo_at, t.lo_rid) >= (l.from_at, l.from_rid) AND (t.lo_at, t.lo_rid) < (l.lo_at, l.lo_rid))
+FROM (
+  SELECT b.value->>0 AS scope, b.value->>1 AS level, b.value->>2 AS from_at, b.value->>3 AS from_rid,
+    (SELECT lo_at FROM tallies t WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND t.cell = -1
+      AND t.lo_at <= b.value->>4 AND (t.lo_at, t.lo_rid) <= (b.value->>4, b.value->>5)
+      ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_at,
+    (SELECT lo_rid FROM tallies t WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND t.cell = -1
+      AND t.lo_at <= b.value->>4 AND (t.lo_at, t.lo_rid) <= (b.value->>4, b.value->>5)
+      ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_rid
+  FROM json_each($1) b) l
+-- postgres:
+SELECT (b.value->>0)::bigint, l.lo_at, l.lo_rid, s.n
+FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+  SELECT lo_at, lo_rid FROM tallies
+  WHERE scope = (b.value->>0)::bigint AND level = (b.value->>1)::bigint AND cell = -1
+    AND (lo_at, lo_rid) <= ((b.value->>4)::bigint, (b.value->>5)::bigint)
+  ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) l
+CROSS JOIN LATERAL (
+  SELECT CAST(SUM(n) AS BIGINT) AS n FROM tallies
+  WHERE scope = (b.value->>0)::bigint AND level = (b.value->>1)::bigint AND @ints(cell, $2)
+    AND (lo_at, lo_rid) >= ((b.value->>2)::bigint, (b.value->>3)::bigint)
+    AND (lo_at, lo_rid) < (l.lo_at, l.lo_rid)) s
+-- end
+
+-- name: merged.newest
+-- The newest $6 keys in [($2, $3), ($4, $5)) of each of these groups, with their cells, from the index alone.
+-- sqlite:
+SELECT g.value, p.value->>0, p.value->>1, p.value->>2 FROM json_each($1) g, json_each((
+  SELECT json_group_array(json_array(created_at, rid, cell)) FROM (
+    SELECT created_at, rid, cell FROM executions
+    WHERE run_group = g.value AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+    ORDER BY created_at DESC, rid DESC LIMIT $6))) p
+-- postgres:
+SELECT g.id, p.created_at, p.rid, p.cell FROM (SELECT value::bigint AS id FROM jsonb_array_elements_text($1::jsonb)) g
+CROSS JOIN LATERAL (
+  SELECT created_at, rid, cell FROM executions
+  WHERE run_group = g.id AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+  ORDER BY created_at DESC, rid DESC LIMIT $6) p
+-- end
+
+-- name: merged.oldest
+-- As merged.newest, from the other end.
+-- sqlite:
+SELECT g.value, p.value->>0, p.value->>1, p.value->>2 FROM json_each($1) g, json_each((
+  SELECT json_group_array(json_array(created_at, rid, cell)) FROM (
+    SELECT created_at, rid, cell FROM executions
+    WHERE run_group = g.value AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+    ORDER BY created_at, rid LIMIT $6))) p
+-- postgres:
+SELECT g.id, p.created_at, p.rid, p.cell FROM (SELECT value::bigint AS id FROM jsonb_array_elements_text($1::jsonb)) g
+CROSS JOIN LATERAL (
+  SELECT created_at, rid, cell FROM executions
+  WHERE run_group = g.id AND (created_at, rid) >= ($2, $3) AND (created_at, rid) < ($4, $5)
+  ORDER BY created_at, rid LIMIT $6) p
+-- end
+
+-- name: merged.count
+-- The rows of some cells ($2) in the ranges that $1 lists as [group, low key, high key].
+-- sqlite:
+SELECT count(*) FROM json_each($1) b CROSS JOIN executions x
+WHERE x.run_group = b.value->>0 AND x.created_at >= b.value->>1 AND x.created_at <= b.value->>3
+  AND (x.created_at, x.rid) >= (b.value->>1, b.value->>2) AND (x.created_at, x.rid) < (b.value->>3, b.value->>4)
+  AND @ints(x.cell, $2)
+-- postgres:
+SELECT count(*) FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+  SELECT cell FROM executions
+  WHERE run_group = (b.value->>0)::bigint
+    AND (created_at, rid) >= ((b.value->>1)::bigint, (b.value->>2)::bigint)
+    AND (created_at, rid) < ((b.value->>3)::bigint, (b.value->>4)::bigint) OFFSET 0) x
+WHERE @ints(x.cell, $2)
+-- end
+
+-- name: merged.keys
+-- Of the rows that merged.count counts, $3 keys after the oldest $4.
+-- sqlite:
+SELECT x.created_at, x.rid FROM json_each($1) b CROSS JOIN executions x
+WHERE x.run_group = b.value->>0 AND x.created_at >= b.value->>1 AND x.created_at <= b.value->>3
+  AND (x.created_at, x.rid) >= (b.value->>1, b.value->>2) AND (x.created_at, x.rid) < (b.value->>3, b.value->>4)
+  AND @ints(x.cell, $2)
+-- postgres:
+SELECT x.created_at, x.rid FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+  SELECT created_at, rid, cell FROM executions
+  WHERE run_group = (b.value->>0)::bigint
+    AND (created_at, rid) >= ((b.value->>1)::bigint, (b.value->>2)::bigint)
+    AND (created_at, rid) < ((b.value->>3)::bigint, (b.value->>4)::bigint) OFFSET 0) x
+WHERE @ints(x.cell, $2)
+-- end
+ORDER BY x.created_at, x.rid LIMIT $3 OFFSET $4
 
 -- name: day.get
 SELECT day, account, cell, currency, n, quantity, volume, fees, pnl FROM days
