@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from prefect import flow, task
+from prefect import __version__, flow, task
 
 
 @task
@@ -46,7 +46,7 @@ async def lap(steps, at_once, count):
 
 
 async def main():
-    print(json.dumps({"ready": True}), flush=True)
+    print(json.dumps({"version": __version__}), flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         print(json.dumps(await lap(**json.loads(line))), flush=True)
 

@@ -80,6 +80,7 @@ async def installed(folder: Path) -> Path:
 class Prefect:
     def __init__(self, child: Process) -> None:
         self._child = child
+        self.version = ""
 
     async def said(self) -> dict[str, Any]:
         assert self._child.stdout is not None
@@ -117,7 +118,7 @@ async def prefect(python: Path, folder: Path) -> AsyncIterator[Prefect]:
             await asyncio.create_subprocess_exec(str(python), "-I", flows, env=environ, stdin=PIPE, stdout=PIPE)
         )
         built = Prefect(children[1])
-        await built.said()
+        built.version = (await built.said())["version"]
         yield built
     finally:
         await end(reversed(children))
@@ -159,6 +160,8 @@ async def measure(database: str, options: Any) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(temporary_folder())
         try:
+            if options.prefect is not None and not os.access(options.prefect, os.X_OK):
+                raise Skipped(f"{options.prefect} is no program")
             python = options.prefect or await installed(folder)
             async with prefect(python, folder) as theirs:
                 await compare(theirs, folder, options)
@@ -185,13 +188,13 @@ async def compare(theirs: Prefect, folder: Path, options: Any) -> None:
                     count *= GESTA_TIMES
                     own.take(count, *await gesta_lap(mine, steps, at_once, count))
                     advance(1)
-    show(kept)
+    show(kept, theirs.version)
 
 
-def show(kept: dict[tuple[int, int], tuple[Side, Side]]) -> None:
+def show(kept: dict[tuple[int, int], tuple[Side, Side]], version: str) -> None:
     report = Report(
         "workflows-prefect",
-        "The same flows in Gesta and in Prefect, on SQLite",
+        f"The same flows in Gesta and in Prefect {version}, on SQLite",
         ["steps", "at once", "Gesta, runs/s", "p50", "p99", "Prefect, runs/s", "p50 ", "p99 ", "Gesta ÷ Prefect"],
         "From start to end as their callers see it. The last column: of runs a second, median over the rounds.",
     )
