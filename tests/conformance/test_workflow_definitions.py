@@ -320,6 +320,29 @@ async def test_words_that_cannot_be(office: Office, draft: Draft) -> None:
     assert await office.desk.list(office.principal()) == ([], 0)
 
 
+async def test_everybody_sees_what_is_public_and_published(office: Office) -> None:
+    me = office.principal()
+    made = await office.desk.create(me, Draft(definition=flow(), name="Shop", visibility=Visibility.PUBLIC_VIEW))
+
+    async def hidden(word: str = made.id) -> None:
+        with pytest.raises(NotFound):
+            await office.desk.public(word)
+
+    await hidden()
+    await office.desk.publish(me, made.id)
+    await office.desk.save(me, made.id, Draft(definition=flow(title="Later")))
+    view, version = await office.desk.public(made.id)
+    assert (view.name, version.version, version.definition) == ("Shop", 1, flow())
+    for word in ("0" * 24, "nul\0", "x" * 5000):
+        await hidden(word)
+    await office.desk.save(me, made.id, Draft(definition=flow(), visibility=Visibility.ORGANIZATION))
+    await hidden()
+    await office.desk.save(me, made.id, Draft(definition=flow(), visibility=Visibility.PUBLIC_EXECUTE))
+    assert (await office.desk.public(made.id))[1].version == 1
+    await office.desk.delete(me, made.id)
+    await hidden()
+
+
 async def test_scopes(office: Office) -> None:
     desk = office.desk
     made = await desk.create(office.principal(), Draft(definition=flow()))

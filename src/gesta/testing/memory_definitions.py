@@ -11,7 +11,7 @@ from gesta.access.model import Principal, Scope
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import Conflict, NotFound
 from gesta.kernel.ids import IdSource, hex_id, secret
-from gesta.workflows.face import Draft, VersionView, Visibility, WorkflowStatus, WorkflowView
+from gesta.workflows.face import Draft, VersionView, Visibility, WorkflowStatus, WorkflowView, is_public
 
 _WORDS = ("name", "alias", "slug", "description", "visibility", "application")
 
@@ -122,6 +122,12 @@ class MemoryDefinitions:
         return made
 
     # -- for the other parts
+
+    async def public(self, workflow: str) -> tuple[WorkflowView, VersionView]:
+        view = self.anywhere(workflow)
+        if view is None or not is_public(view):
+            raise NotFound(f"Workflow {workflow[:128]} not found.", what="workflow")
+        return view, self.version_of(view, view.published_version or 0)
 
     def anywhere(self, workflow: str) -> WorkflowView | None:
         """By id, of whatever organization."""

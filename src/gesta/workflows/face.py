@@ -59,6 +59,12 @@ class WorkflowView(msgspec.Struct, frozen=True, kw_only=True):
     hook_secret_hint: str = ""
 
 
+def is_public(view: WorkflowView) -> bool:
+    """Whether everybody may see it: it is open to all, published, and not archived."""
+    is_open = view.visibility in (Visibility.PUBLIC_VIEW, Visibility.PUBLIC_EXECUTE)
+    return is_open and view.published_version is not None and view.status is not WorkflowStatus.ARCHIVED
+
+
 class VersionView(msgspec.Struct, frozen=True, kw_only=True):
     workflow_id: str
     version: int
@@ -256,6 +262,11 @@ class Definitions(Protocol):
         ...
 
     async def versions(self, principal: Principal, workflow: str) -> Sequence[VersionView]: ...
+
+    async def public(self, workflow: str) -> tuple[WorkflowView, VersionView]:
+        """Without a credential: a workflow that everybody may see, by its id, and its published version. Raises
+        NotFound for any other."""
+        ...
 
     async def list(
         self, principal: Principal, *, search: str = "", slug: str = "", offset: int = 0, limit: int = 50

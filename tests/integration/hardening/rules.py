@@ -349,6 +349,7 @@ RULES: dict[Key, Rule] = {
     **{
         ("b3os", method, path): Rule(calls=lambda house: [], means="secret")
         for method, path in (
+            ("GET", "/v1/public/workflows/{id}"),
             ("POST", "/v1/public/workflows/{id}/executions"),
             ("GET", "/v1/public/executions/{id}"),
             ("GET", "/v1/public/executions/{id}/stream"),

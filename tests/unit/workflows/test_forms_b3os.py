@@ -246,6 +246,8 @@ def test_what_cannot_be_is_told_by_node(raw: dict[str, Any], field: str, right: 
         ({"nodes": {"first": {"type": "manual"}}}, "nodes.root"),
         ({"nodes": {"root": {"type": "erc20-receive"}}}, "type"),
         ({"nodes": {"root": {"type": "cronjob", "payload": {"rrule": "RRULE:FREQ=DAILY"}}}}, "payload.rrule"),
+        ({"nodes": {"root": {"type": "cronjob", "payload": {"timezone": "UTC"}}}}, "payload.rrule"),
+        ({"nodes": {"root": {"type": "cronjob"}}}, "payload.rrule"),
         ({"nodes": {"root": {"type": "manual"}}, "triggerNodeIds": ["root", "other"]}, "triggerNodeIds"),
         ({"nodes": {"root": {"type": "manual"}}, "inputSchema": ["a"]}, "inputSchema[0]"),
     ],

@@ -51,6 +51,13 @@ async def test_a_stranger_takes_no_key_away_and_is_given_nobodys_execution(house
     assert items[0]["id"] == later["execution"]["id"]
 
 
+async def test_a_parameter_that_is_no_path_is_named(house: House) -> None:
+    async with house.client() as client:
+        answer = await client.get("/v1/execution-webhooks/deliveries?endpointId=")
+        assert (answer.status_code, answer.json()["code"]) == (400, 400016)
+        assert "endpointId" in answer.json()["message"]
+
+
 # -- what a client token shows in every list
 
 

@@ -117,6 +117,50 @@ async def test_what_is_not_saved(house: House, body: dict[str, Any], code: int) 
         assert (await client.get("/v1/workflows")).json()["data"]["items"] == []
 
 
+SECRETIVE = {
+    "nodes": {
+        "root": {"type": "manual", "payload": {}, "children": ["call"]},
+        "call": {
+            "type": "send-webhook",
+            "payload": {"url": "http://service.test/secret-path", "headers": {"X-Key": "secret-key"}},
+            "children": [],
+        },
+    },
+    "inputSchema": [{"key": "amount", "type": "number", "required": True, "description": "How much."}],
+    "price": {"amount": "4.50", "currency": "USD"},
+}
+
+
+@pytest.mark.parametrize("visibility", ["public_view", "public_execute"])
+async def test_everybody_sees_what_a_public_workflow_is_and_no_more(house: House, visibility: str) -> None:
+    id = await house.workflow(SECRETIVE, visibility=visibility, description="Makes a report.")
+    async with house.client() as client:
+        await client.put(f"/v1/workflows/{id}", json={"definition": LOGGING})
+    async with house.client(None) as stranger:
+        answer = await stranger.get(f"/v1/public/workflows/{id}")
+        shown = answer.json()["data"]
+        assert (shown["id"], shown["name"], shown["description"]) == (id, "Orders", "Makes a report.")
+        assert (shown["visibility"], shown["status"], shown["version"]) == (visibility, "active", 1)
+        assert [each["key"] for each in shown["inputSchema"]] == ["amount"]
+        assert shown["price"] == {"amount": "4.50", "currency": "USD"}
+        assert len(shown) == 10
+        assert "secret" not in answer.text
+        assert "org" not in answer.text
+
+
+@pytest.mark.parametrize("hidden", ["private", "org", "draft", "archived", "unknown", "alias"])
+async def test_a_workflow_that_is_not_public_is_not_there(house: House, hidden: str) -> None:
+    visibility = hidden if hidden in ("private", "org") else "public_execute"
+    id = await house.workflow(published=hidden != "draft", visibility=visibility, alias="by-name")
+    async with house.client() as client:
+        if hidden == "archived":
+            await client.delete(f"/v1/workflows/{id}")
+    word = {"unknown": "wf_" + "0" * 24, "alias": "by-name"}.get(hidden, id)
+    async with house.client(None) as stranger:
+        answer = await stranger.get(f"/v1/public/workflows/{word}")
+        assert (answer.status_code, answer.json()["code"]) == (404, 404004)
+
+
 async def test_workflows_of_others_and_for_readers(house: House) -> None:
     workflow = await house.workflow(CALLING)
     one = f"/v1/workflows/{workflow}"

@@ -220,6 +220,24 @@ def encode_workflow(view: WorkflowView, *, organization: str, definition: Defini
     return made if definition is None else made | {"definition": write_definition(definition, "b3os")}
 
 
+def encode_public_workflow(view: WorkflowView, version: VersionView) -> dict[str, Any]:
+    """What everybody may know of a public workflow: what it is, what it is given, and what it costs. Its nodes have
+    addresses, headers and texts that are the owner's."""
+    document = write_definition(version.definition, "b3os")
+    return {
+        "id": WORKFLOW_PREFIX + view.id,
+        "name": view.name,
+        "description": view.description,
+        "slug": view.slug,
+        "status": view.status.value,
+        "visibility": view.visibility.value,
+        "version": version.version,
+        "inputSchema": document.get("inputSchema"),
+        "price": document.get("price"),
+        "publishedAt": _time(version.published_at_us),
+    }
+
+
 WORKFLOW_FIELDS = frozenset({
     "id", "version", "publishedVersion", "organizationId", "name", "description", "slug", "alias", "status", "type",
     "visibility", "maxRuns", "remainRuns", "cooldownMs", "lastTriggeredAt", "createdBy", "createdAt", "updatedBy",

@@ -46,7 +46,7 @@ CODES: dict[int, str] = {
     400013: "A run, workflow, node or version in the path is malformed.",
     400014: "`token` or `secret` is missing, or too long.",
     400015: "The definition cannot run synchronously.",
-    400016: "`summary`, `nodeIds`, `_fields_filter` or `search` has a value that it cannot have.",
+    400016: "`summary`, `nodeIds`, `_fields_filter`, `search` or `endpointId` has a value that it cannot have.",
     400078: "Published by B3OS: invalid run id.",
     400079: "Published by B3OS: duplicate run id.",
     400228: "Published by B3OS: invalid workflow definition.",

@@ -169,6 +169,21 @@ class Workflow(_Wire):
     ] = UNSET
 
 
+class PublicWorkflow(_Wire):
+    """What everybody may know of a workflow that is open to all and published; its nodes are not shown."""
+
+    id: WorkflowId
+    name: str
+    description: str
+    slug: str
+    status: Literal["active", "paused"]
+    visibility: Literal["public_view", "public_execute"]
+    version: Annotated[int, Meta(description="The published one.")]
+    input_schema: Annotated[Any, Meta(description="What its executions are given, as its definition has it.")]
+    price: Annotated[dict[str, Any] | None, Meta(description="Added by Gesta: `{amount, currency}`.")]
+    published_at: Time
+
+
 class WorkflowPage(_Wire):
     items: list[Workflow]
     limit: int
@@ -307,6 +322,7 @@ DATA = (
     Resumption,
     Triggered,
     Workflow,
+    PublicWorkflow,
     WorkflowPage,
     WorkflowVersion,
     VersionPage,

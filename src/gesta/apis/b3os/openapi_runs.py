@@ -206,6 +206,7 @@ _BEARER: list[dict[str, list[str]]] = [{"BearerAuth": []}]
 # Who may call: a bearer, somebody with a client token, or anybody.
 SECURITY: dict[str, list[dict[str, list[str]]]] = {
     "get_public_execution": [{"ClientToken": []}],
+    "get_public_workflow": [{}],
     "stream_public_execution": [{"ClientToken": []}],
     "create_public_execution": [{}, {"BearerAuth": []}],
     "call_webhook": [{}, {"BearerAuth": []}],

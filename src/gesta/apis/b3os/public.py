@@ -19,6 +19,7 @@ from gesta.apis.b3os.codec import (
     encode_public,
     workflow_word,
 )
+from gesta.apis.b3os.codec_runs import encode_public_workflow
 from gesta.apis.b3os.door import Door, stranger, success
 from gesta.apis.b3os.executions import request_of
 from gesta.apis.b3os.parameters import MAX_TOKEN, EventsQuery, path_id, path_word, token_of
@@ -53,6 +54,12 @@ class Public:
     def __init__(self, door: Door, streams: Streams) -> None:
         self._door = door
         self._streams = streams
+
+    async def workflow(self, request: Request) -> Response:
+        """What everybody may know of a `public_view` or `public_execute` workflow."""
+        self._door.admit_address(DIALECT, request)
+        view, version = await self._door.workflows.definitions.public(self._door.workflow_word(request))
+        return success(request, encode_public_workflow(view, version))
 
     async def create(self, request: Request) -> Response:
         """An execution of a `public_execute` workflow."""

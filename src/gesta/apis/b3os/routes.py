@@ -88,6 +88,7 @@ def _executions(of: Executions) -> list[Row]:
 def _public(of: Public) -> list[Row]:
     base = "/v1/public"
     return [
+        ("GET", f"{base}/workflows/{{id}}", of.workflow, "get_public_workflow", "Get a public one", "PublicWorkflow"),
         (
             "POST",
             f"{base}/workflows/{{id}}/executions",

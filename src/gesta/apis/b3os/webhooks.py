@@ -13,6 +13,7 @@ from gesta.apis.b3os.bodies import Fields, posted
 from gesta.apis.b3os.codec import RUN_PREFIX, WORKFLOW_PREFIX
 from gesta.apis.b3os.door import Door, success
 from gesta.apis.b3os.parameters import page_query, path_word, single
+from gesta.apis.common.posted import MAX_NAME
 from gesta.kernel.errors import InvalidInput, Unavailable
 from gesta.kernel.times import format_shortest
 from gesta.workflows.hooks_face import (
@@ -116,8 +117,9 @@ class WebhookRoutes:
         principal = await self._door.caller(request)
         query = page_query(request.query_params)
         endpoint = single(request.query_params, "endpointId")
-        if endpoint is not None:
-            path_word(endpoint, "webhook")
+        if endpoint is not None and not 0 < len(endpoint) <= MAX_NAME:
+            message = f"`endpointId` must be text of 1 to {MAX_NAME} characters."
+            raise InvalidInput(message, field="endpointId", where="query", problem="view")
         found, has_more = await self._webhooks.log(principal, endpoint or "", offset=query.offset, limit=query.limit)
         items = [encode_delivery(each, principal) for each in found]
         return success(request, {"items": items, "limit": query.limit, "offset": query.offset, "hasMore": has_more})

@@ -22,7 +22,7 @@ from gesta.workflows.definitions.words import (
     definition_bytes,
     pattern_of,
 )
-from gesta.workflows.face import Draft, VersionView, WorkflowStatus, WorkflowView
+from gesta.workflows.face import Draft, VersionView, WorkflowStatus, WorkflowView, is_public
 from gesta.workflows.triggers.settings import TriggerSettings
 
 T = TypeVar("T")
@@ -123,6 +123,9 @@ class DefinitionDesk:
         seen = _reading(principal)
         return await self._database.read(lambda: _versions(seen, workflow), unbounded=True)
 
+    async def public(self, workflow: str) -> tuple[WorkflowView, VersionView]:
+        return await self._database.read(lambda: _public(workflow))
+
     async def list(
         self, principal: Principal, *, search: str = "", slug: str = "", offset: int = 0, limit: int = 50
     ) -> tuple[Sequence[WorkflowView], int]:
@@ -170,6 +173,15 @@ def _version(seen: Seen, word: str, version: int | None) -> Program[VersionView]
     if found is None:
         raise NotFound(f"Workflow {row.view.id} has no version {wanted}.", what="version")
     return _view(row.view, found)
+
+
+def _public(id: str) -> Program[tuple[WorkflowView, VersionView]]:
+    row = None if "\0" in id else (yield from rows.find_anywhere(id))
+    if row is not None and is_public(row.view):
+        found = yield from rows.version(row.number, row.view.published_version or 0)
+        if found is not None:
+            return row.view, _view(row.view, found)
+    raise NotFound(f"Workflow {id[:128]} not found.", what="workflow")
 
 
 def _versions(seen: Seen, word: str) -> Program[list[VersionView]]:

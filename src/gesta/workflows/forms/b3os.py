@@ -190,6 +190,10 @@ class _Reading(Building):
                         return
                 else:
                     given = {name: payload[name] for name in ("cron", "at", "timezone") if name in payload}
+                    if not {"cron", "at"} & set(given):
+                        message = f"`{word}` needs `payload.rrule`: two lines, its DTSTART and its RRULE."
+                        self.tell(message, node=id, field="payload.rrule")
+                        return
             case "event":
                 given = {"kind": "event", **payload}
             case _:
