@@ -110,6 +110,13 @@ class Authenticator:
         self._logins.remove_where(lambda principal: principal.credential_id == credential_id)
         self._sessions.remove_where(lambda principal: principal.credential_id == credential_id)
 
+    def forget_account(self, account_id: int) -> None:
+        """The sessions of an account that was removed."""
+        self._generation += 1
+        self._sessions.remove_where(
+            lambda principal: principal.account is not None and principal.account.id == account_id
+        )
+
     def forget_session(self, token: str) -> None:
         self._generation += 1
         self._sessions.remove(hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest())

@@ -1,6 +1,9 @@
-"""Accounts by name and by id, remembered: an account never changes, and is never deleted."""
+"""Accounts by name and by id, remembered: an account never changes. A linked account may be removed, by another process
+too: which one has its name is asked again after seconds."""
 
 from __future__ import annotations
+
+import math
 
 from gesta.access import store
 from gesta.access.model import Account, AccountType, Environment
@@ -17,23 +20,29 @@ class AccountDirectory:
     """Only what exists is remembered; an unknown account is always asked of the database, because another process
     may have made it."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, linked_cache_s: float) -> None:
         self._database = database
         self._clock = clock
-        self._by_name: dict[_Named, Account] = {}
+        self._linked_cache_s = linked_cache_s
+        # With the second until which it is so.
+        self._by_name: dict[_Named, tuple[Account, float]] = {}
         self._by_id: dict[tuple[int, int], Account] = {}
-        self._oldest: dict[tuple[int, AccountType, Environment], Account] = {}
+        self._oldest: dict[tuple[int, AccountType, Environment], tuple[Account, float]] = {}
+        self._removals = 0
 
     async def by_name(
         self, organization: int, name: str, type: AccountType, environment: Environment
     ) -> Account | None:
         if not possible(name):
             return None
-        account = self._by_name.get((organization, type, environment, name_key(name)))
-        if account is None:
-            account = await self._database.read(
-                lambda: store.account_by_name(organization, name, type, environment), snapshot=False
-            )
+        known = self._by_name.get((organization, type, environment, name_key(name)))
+        if known is not None and self._clock.monotonic_s() < known[1]:
+            return known[0]
+        removals = self._removals
+        account = await self._database.read(
+            lambda: store.account_by_name(organization, name, type, environment), snapshot=False
+        )
+        if account is not None and removals == self._removals:
             self._remember(account)
         return account
 
@@ -41,18 +50,21 @@ class AccountDirectory:
         account = self._by_id.get((organization, account_id))
         if account is None and 0 < account_id <= MAX_ID:
             account = await self._database.read(lambda: store.account_by_id(organization, account_id), snapshot=False)
-            self._remember(account)
+            if account is not None:
+                self._by_id[organization, account_id] = account
         return account
 
     async def oldest(self, organization: int, type: AccountType, environment: Environment) -> Account | None:
         key = (organization, type, environment)
-        account = self._oldest.get(key)
-        if account is None:
-            account = await self._database.read(
-                lambda: store.oldest_account(organization, type, environment), snapshot=False
-            )
-            if account is not None:
-                self._oldest[key] = account
+        known = self._oldest.get(key)
+        if known is not None and self._clock.monotonic_s() < known[1]:
+            return known[0]
+        removals = self._removals
+        account = await self._database.read(
+            lambda: store.oldest_account(organization, type, environment), snapshot=False
+        )
+        if account is not None and removals == self._removals:
+            self._oldest[key] = (account, self._until_s(account))
         return account
 
     async def all(self, organization: int) -> list[Account]:
@@ -70,14 +82,25 @@ class AccountDirectory:
         self._remember(account)
         return account
 
-    def _remember(self, account: Account | None) -> None:
-        if account is None:
-            return
+    def forget(self, account: Account) -> None:
+        """One that was removed: its name is nobody's, and it is found by its id only."""
+        self._removals += 1
+        self._by_name.pop(_key(account), None)
+        self._oldest.pop((account.organization, account.type, account.environment), None)
+
+    def _until_s(self, account: Account) -> float:
+        return self._clock.monotonic_s() + self._linked_cache_s if account.type is AccountType.LINKED else math.inf
+
+    def _remember(self, account: Account) -> None:
         if len(self._by_id) >= REMEMBERED:
             self._by_id.clear()
             self._by_name.clear()
         self._by_id[account.organization, account.id] = account
-        self._by_name[account.organization, account.type, account.environment, name_key(account.name)] = account
+        self._by_name[_key(account)] = (account, self._until_s(account))
+
+
+def _key(account: Account) -> _Named:
+    return account.organization, account.type, account.environment, name_key(account.name)
 
 
 def checked_account(draft: store.AccountDraft) -> store.AccountDraft:

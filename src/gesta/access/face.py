@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from gesta.access.model import (
     Account,
+    AccountProfile,
     AccountType,
     AuditEntry,
     CredentialInfo,
@@ -68,6 +70,28 @@ class Access(Protocol):
         """The account, created if it did not exist (concurrent calls create one). Given settings of an existing
         account are left as they are. `actor` is the identity that the audit trail names. Raises InvalidInput for a
         name that is empty, longer than 256 characters or has control characters, and for an unknown time zone."""
+        ...
+
+    async def profile(self, account: Account) -> AccountProfile:
+        """Raises NotFound for an account that was removed."""
+        ...
+
+    async def put_profile(
+        self,
+        account: Account,
+        *,
+        name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        actor: str = "operator",
+    ) -> AccountProfile:
+        """None keeps what is there. Raises InvalidInput for a name as `ensure_account` does, and for too many fields;
+        NotFound."""
+        ...
+
+    async def remove_account(self, account: Account, *, actor: str = "operator") -> None:
+        """Its name is free again, its sessions end; what was recorded of it stays, and finds it by its id. Takes effect
+        at once in this process, within seconds in others. Raises InvalidInput for any but a linked account,
+        NotFound for one that was removed."""
         ...
 
     # -- organizations and credentials

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -60,6 +62,16 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     time_zone: str = "UTC"
     currency: str = "USD"
     server_name: str = "GESTA"
+
+
+class AccountProfile(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account says of itself: the name that is shown of it (the account's own where none is said), and fields
+    of the organization's choosing, JSON values by name."""
+
+    name: str
+    fields: Mapping[str, Any]
+    created_at_us: int
+    updated_at_us: int
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,6 +16,7 @@ from gesta.access.directory import MAX_ID, AccountDirectory, checked_account
 from gesta.access.drafts import Wanted, draft_credential
 from gesta.access.model import (
     Account,
+    AccountProfile,
     AccountType,
     AuditEntry,
     CredentialInfo,
@@ -33,9 +35,12 @@ from gesta.access.settings import AccessSettings
 from gesta.kernel.clock import Clock
 from gesta.kernel.errors import InvalidInput, NotFound, RateLimited, Unavailable
 from gesta.kernel.ids import IdSource, xid
+from gesta.kernel.json import encode_json
 from gesta.storage.program import Database
 
 AUDIT_LIMIT = 1000
+# Of what an account says of itself.
+MOST_FIELD_BYTES = 16 * 1024
 
 log = structlog.get_logger("gesta.access")
 
@@ -52,7 +57,7 @@ class AccessService:
         self._ids = ids
         self.settings = settings or AccessSettings()
         self._passwords = Passwords(ids)
-        self._accounts = AccountDirectory(database, clock)
+        self._accounts = AccountDirectory(database, clock, self.settings.credential_cache_s)
         self._sessions = Sessions(database, clock, ids, self.settings)
         self._who = Authenticator(database, clock, self._passwords, self.settings, self._sessions.signing_key)
         self._limiters: dict[str, Limiter] = {}
@@ -122,6 +127,36 @@ class AccessService:
             server_name=server_name or "GESTA",
         )
         return await self._accounts.ensure(organization, draft, actor)
+
+    async def profile(self, account: Account) -> AccountProfile:
+        return await self._database.read(lambda: store.profile(account), snapshot=False)
+
+    async def put_profile(
+        self,
+        account: Account,
+        *,
+        name: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        actor: str = "operator",
+    ) -> AccountProfile:
+        if name is not None:
+            checked_name(name, field="name")
+        if fields is not None and len(encode_json(fields)) > MOST_FIELD_BYTES:
+            raise InvalidInput(f"The fields of an account may have {MOST_FIELD_BYTES} bytes of JSON.", field="fields")
+        at_us = self._clock.now_us()
+        return await self._database.write(
+            lambda: store.put_profile(account, name, fields, at_us, actor), key=account.organization
+        )
+
+    async def remove_account(self, account: Account, *, actor: str = "operator") -> None:
+        if account.type is not AccountType.LINKED:
+            raise InvalidInput("Only linked accounts are removed.", field="account")
+        at_us = self._clock.now_us()
+        await self._database.write(
+            lambda: store.remove_account(account.organization, account.id, at_us, actor), key=account.organization
+        )
+        self._accounts.forget(account)
+        self._who.forget_account(account.id)
 
     # -- organizations and credentials
 

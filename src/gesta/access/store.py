@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from gesta.access.model import (
     Account,
+    AccountProfile,
     AccountType,
     AuditEntry,
     CredentialInfo,
@@ -183,6 +184,45 @@ def ensure_account(organization: int, draft: AccountDraft, at_us: int, actor: st
     account = yield from account_by_name(organization, draft.name, draft.type, draft.environment)
     assert account is not None
     return account
+
+
+# What no name can end in: names have no control characters.
+_REMOVED = "\x1f"
+
+
+def profile(account: Account) -> Program[AccountProfile]:
+    """Raises NotFound for an account that was removed."""
+    rows = yield Fetch(SQL["account.profile"], (account.id, account.organization))
+    if not rows:
+        raise NotFound(f"No account has the id {account.id}.", what="account")
+    created_at_us, name, fields, updated_at_us = rows[0]
+    return AccountProfile(
+        name=name or account.name,
+        fields=msgspec.json.decode(fields) if fields else {},
+        created_at_us=created_at_us,
+        updated_at_us=updated_at_us or created_at_us,
+    )
+
+
+def put_profile(
+    account: Account, name: str | None, fields: Mapping[str, Any] | None, at_us: int, actor: str
+) -> Program[AccountProfile]:
+    """None keeps what is there."""
+    before = yield from profile(account)
+    kept = before.name if name is None else name
+    said = encode_json_sorted(before.fields if fields is None else fields).decode()
+    yield Fetch(SQL["account.put_profile"], (account.id, kept, said, at_us))
+    yield from _audit(account.organization, at_us, actor, "account.changed", account.name, {"id": account.id})
+    return (yield from profile(account))
+
+
+def remove_account(organization: int, account_id: int, at_us: int, actor: str) -> Program[None]:
+    """With its sessions. Raises NotFound for one that is not there any more."""
+    rows = yield Fetch(SQL["account.remove"], (account_id, organization, at_us, f"{_REMOVED}{account_id}"))
+    if not rows:
+        raise NotFound(f"No account has the id {account_id}.", what="account")
+    yield Fetch(SQL["session.revoke_all"], (account_id, at_us))
+    yield from _audit(organization, at_us, actor, "account.removed", rows[0][0], {"id": account_id})
 
 
 # -- credentials

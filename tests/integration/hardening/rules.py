@@ -444,6 +444,8 @@ RULES: dict[Key, Rule] = {
         )
         for method in methods
     },
+    # It would take the house's accounts away; whose accounts are deleted: tests/wire/refold/test_linked_accounts.py.
+    ("refold", "DELETE", f"{_LINKED}/{{linked_account_id}}"): Rule(calls=lambda house: [], means="accounts"),
     ("refold", "GET", f"{_LINKED}/{{linked_account_id}}"): rule(f"{_LINKED}/{{account}}", means="quiet"),
     ("native", "GET", "/ledger/executions"): rule(
         "/ledger/executions",

@@ -11,7 +11,16 @@ import httpx
 import msgspec
 import pytest
 
-from gesta.access.model import Account, AccountType, Environment, Organization, Principal, Scope, SessionTokens
+from gesta.access.model import (
+    Account,
+    AccountProfile,
+    AccountType,
+    Environment,
+    Organization,
+    Principal,
+    Scope,
+    SessionTokens,
+)
 from gesta.apis.common.services import Limits, Services
 from gesta.apis.refold.codec import decode
 from gesta.apis.refold.routes import build
@@ -24,6 +33,7 @@ from gesta.testing.memory_ledger import MemoryLedger
 from gesta.testing.memory_workflows import MemoryWorkflows
 
 GOLDEN = Path(__file__).parent / "golden"
+NOW_US = 1_760_000_000_000_000
 REQUEST_ID = "89bd1675-a826-46cb-9210-6cb2ae169f67"
 LIST = "/api/v2/public/execution"
 
@@ -37,6 +47,8 @@ class LinkedAccess:
         self.sessions: dict[str, Principal] = {}
         self.ended: set[str] = set()
         self.admits: int | None = None
+        self.profiles: dict[int, AccountProfile] = {}
+        self.made = 0
         self.is_down = False
 
     def add_key(self, key: str, organization: int, *scopes: Scope) -> None:
@@ -61,9 +73,8 @@ class LinkedAccess:
     ) -> Account:
         found = await self.account(organization, name, type, environment)
         if found is None:
-            found = Account(
-                id=len(self.accounts_) + 1, organization=organization, name=name, type=type, environment=environment
-            )
+            self.made += 1
+            found = Account(id=self.made, organization=organization, name=name, type=type, environment=environment)
             self.accounts_.append(found)
         return found
 
@@ -75,6 +86,25 @@ class LinkedAccess:
             if (account.organization, account.name.casefold(), account.type, account.environment) == wanted:
                 return account
         return None
+
+    async def profile(self, account: Account) -> AccountProfile:
+        return self.profiles.get(account.id) or AccountProfile(
+            name=account.name, fields={}, created_at_us=NOW_US, updated_at_us=NOW_US
+        )
+
+    async def put_profile(
+        self, account: Account, *, name: str | None = None, fields: Mapping[str, Any] | None = None, actor: str = ""
+    ) -> AccountProfile:
+        before = await self.profile(account)
+        said = {"name": name, "fields": fields}
+        self.profiles[account.id] = msgspec.structs.replace(
+            before, updated_at_us=NOW_US + 1_000_000, **{key: value for key, value in said.items() if value is not None}
+        )
+        return self.profiles[account.id]
+
+    async def remove_account(self, account: Account, *, actor: str = "") -> None:
+        self.accounts_.remove(account)
+        self.sessions = {token: who for token, who in self.sessions.items() if who.account != account}
 
     async def account_by_id(self, organization: int, account_id: int) -> Account | None:
         known = {account.id: account for account in self.accounts_ if account.organization == organization}

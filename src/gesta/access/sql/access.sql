@@ -36,15 +36,29 @@ WHERE id = $1 AND organization = $2
 
 -- name: account.list
 SELECT id, organization, name, type, environment, time_zone, currency, server_name FROM accounts
-WHERE organization = $1 ORDER BY id
+WHERE organization = $1 AND removed_at_us IS NULL ORDER BY id
 
 -- name: account.oldest
 SELECT id, organization, name, type, environment, time_zone, currency, server_name FROM accounts
-WHERE organization = $1 AND type = $2 AND environment = $3 ORDER BY id LIMIT 1
+WHERE organization = $1 AND type = $2 AND environment = $3 AND removed_at_us IS NULL ORDER BY id LIMIT 1
+
+-- name: account.remove
+UPDATE accounts SET removed_at_us = $3, name_key = name_key || $4
+WHERE id = $1 AND organization = $2 AND removed_at_us IS NULL RETURNING name
+
+-- name: account.profile
+SELECT a.created_at_us, p.name, p.fields, p.updated_at_us
+FROM accounts a LEFT JOIN account_profiles p ON p.account = a.id
+WHERE a.id = $1 AND a.organization = $2 AND a.removed_at_us IS NULL
+
+-- name: account.put_profile
+INSERT INTO account_profiles (account, name, fields, updated_at_us) VALUES ($1, $2, $3, $4)
+ON CONFLICT (account) DO UPDATE
+SET name = excluded.name, fields = excluded.fields, updated_at_us = excluded.updated_at_us
 
 -- name: account.lock
 -- Sessions of one account are issued one after another, so that concurrent requests get one token.
-SELECT id FROM accounts WHERE id = $1 AND organization = $2
+SELECT id FROM accounts WHERE id = $1 AND organization = $2 AND removed_at_us IS NULL
 -- postgres:
 FOR NO KEY UPDATE
 -- end
@@ -124,6 +138,9 @@ SELECT s.revoked_at_us, c.revoked_at_us, c.id, c.scopes, i.id, i.name, o.id, o.p
 FROM sessions s JOIN credentials c ON c.id = s.credential_id JOIN identities i ON i.id = c.identity_id
   JOIN organizations o ON o.id = s.organization JOIN accounts a ON a.id = s.account_id
 WHERE s.token_id = $1
+
+-- name: session.revoke_all
+UPDATE sessions SET revoked_at_us = $2 WHERE account_id = $1 AND revoked_at_us IS NULL
 
 -- name: session.revoke
 UPDATE sessions SET revoked_at_us = $2

@@ -118,8 +118,10 @@ class LinkedAccount(msgspec.Struct, kw_only=True):
     linked_account_id: str
     name: str
     environment: Environment
-    udf: list[Any]
+    udf: Annotated[list[Any], Meta(description="User-defined fields, each `{key_name, key_value}`")]
     integrations: list[Any]
+    created_at: str = field(name="createdAt")
+    updated_at: str = field(name="updatedAt")
 
 
 class ErrorBody(msgspec.Struct, kw_only=True):

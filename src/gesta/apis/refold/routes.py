@@ -19,6 +19,7 @@ from gesta.apis.common.hot import HotRoute
 from gesta.apis.common.printed import Printed
 from gesta.apis.common.services import Services
 from gesta.apis.refold import auth, listing, openapi, writing
+from gesta.apis.refold.accounts import encode_account
 from gesta.apis.refold.codec import Scope, encode_detail, encode_item
 from gesta.apis.refold.errors import TokenMissing, render
 from gesta.apis.refold.inner_nodes import Entry, encode_inner
@@ -160,18 +161,7 @@ def _add_sessions(router: APIRouter, services: Services) -> None:
     async def active_linked_account(request: Request) -> Response:
         query = listing.read_query(request.scope["query_string"])
         principal, account = await auth.linked_account(access, request, query)
-        return _json(
-            LinkedAccount(
-                object_id=f"{account.id:024x}",
-                associated_org=principal.organization.public_id,
-                account_id=account.name,
-                linked_account_id=account.name,
-                name=account.name,
-                environment=account.environment.value,
-                udf=[],
-                integrations=[],
-            )
-        )
+        return _json(encode_account(account, await access.profile(account), principal))
 
     create: dict[str, Any] = {
         "parameters": [openapi.FORCE_REFRESH],

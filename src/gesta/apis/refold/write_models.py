@@ -239,12 +239,15 @@ class NewLinkedAccount(msgspec.Struct, kw_only=True):
 
 class LinkedAccountView(msgspec.Struct, kw_only=True):
     object_id: str = field(name="_id")
+    associated_org: str
     account_id: str
     linked_account_id: str
     name: str
     environment: Environment
     udf: list[Any]
     integrations: list[Any] | None
+    created_at: str = field(name="createdAt")
+    updated_at: str = field(name="updatedAt")
     new_account: bool | UnsetType = UNSET
 
 

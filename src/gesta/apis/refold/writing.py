@@ -193,6 +193,11 @@ def _accounts(calls: AccountCalls) -> Iterable[Call]:
         *(models.LinkedAccountView, (404,)),
         security=openapi.KEY_ONLY,
     )
+    yield Call(
+        *("DELETE", f"{path}/{{linked_account_id}}", "delete_linked_account", "Delete a linked account", tag),
+        *(calls.delete, models.Said, (404,)),
+        security=openapi.KEY_ONLY,
+    )
 
 
 def _webhooks(calls: WebhookCalls) -> Iterable[Call]:

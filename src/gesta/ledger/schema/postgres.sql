@@ -4,6 +4,14 @@ CREATE TABLE access_settings (
   CONSTRAINT access_settings_id_check CHECK ((id = 1)),
   CONSTRAINT access_settings_pkey PRIMARY KEY (id)
 );
+CREATE TABLE account_profiles (
+  account bigint NOT NULL,
+  name text NOT NULL,
+  fields text NOT NULL,
+  updated_at_us bigint NOT NULL,
+  CONSTRAINT account_profiles_account_fkey FOREIGN KEY (account) REFERENCES accounts(id),
+  CONSTRAINT account_profiles_pkey PRIMARY KEY (account)
+);
 CREATE TABLE accounts (
   id bigint NOT NULL GENERATED ALWAYS AS IDENTITY,
   organization bigint NOT NULL,
@@ -15,6 +23,7 @@ CREATE TABLE accounts (
   currency text NOT NULL,
   server_name text NOT NULL,
   created_at_us bigint NOT NULL,
+  removed_at_us bigint,
   CONSTRAINT accounts_organization_fkey FOREIGN KEY (organization) REFERENCES organizations(id),
   CONSTRAINT accounts_organization_type_environment_name_key_key UNIQUE (organization, type, environment, name_key),
   CONSTRAINT accounts_pkey PRIMARY KEY (id)

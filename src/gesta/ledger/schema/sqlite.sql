@@ -2,6 +2,12 @@ CREATE TABLE access_settings (
   id INTEGER NOT NULL PRIMARY KEY CHECK (id = 1),
   signing_key BLOB NOT NULL
 ) STRICT;
+CREATE TABLE account_profiles (
+  account INTEGER NOT NULL PRIMARY KEY REFERENCES accounts (id),
+  name TEXT NOT NULL,
+  fields TEXT NOT NULL,
+  updated_at_us INTEGER NOT NULL
+) STRICT;
 CREATE TABLE accounts (
   id INTEGER PRIMARY KEY,
   organization INTEGER NOT NULL REFERENCES organizations (id),
@@ -12,7 +18,7 @@ CREATE TABLE accounts (
   time_zone TEXT NOT NULL,
   currency TEXT NOT NULL,
   server_name TEXT NOT NULL,
-  created_at_us INTEGER NOT NULL,
+  created_at_us INTEGER NOT NULL, removed_at_us INTEGER,
   UNIQUE (organization, type, environment, name_key)
 ) STRICT;
 CREATE TABLE audit (
