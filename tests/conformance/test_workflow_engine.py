@@ -361,6 +361,52 @@ async def test_what_waits_on_disk_is_not_begun_beside_it(make: Make) -> None:
     assert len(program.ended) == len(set(program.ended)) == 250
 
 
+async def test_what_there_is_no_room_for_is_left_to_other_processes(postgres_url: str) -> None:
+    engine = DbosEngine(EngineSettings(url=postgres_url, worker="w1", concurrency=1, poll_s=60))
+    program = Program(("a",))
+    program.hangs = {"a"}
+    try:
+        await engine.start(program.carry)
+        await engine.submit([segment("one")])
+        await asyncio.wait_for(program.hung.wait(), WAIT_S)
+        await engine.submit([segment("two"), segment("three")])
+        states = _rows(postgres_url, "workflow_uuid, status")
+        assert {name.split(":")[1]: status for name, status in states} == {
+            "one": "PENDING",
+            "two": "ENQUEUED",
+            "three": "ENQUEUED",
+        }
+    finally:
+        await engine.stop(timeout_s=0)
+
+
+async def test_what_a_dead_process_had_begun_itself_is_taken_by_those_that_carry(
+    postgres_url: str, tmp_path: Path
+) -> None:
+    """A server that leaves runs to workers takes a dead worker over, and leaves its runs to the others."""
+    await _killed_in_a_wave(postgres_url, "w2", tmp_path)
+    server, nothing = (
+        DbosEngine(EngineSettings(url=postgres_url, worker="server", carries=False, has_desk=True)),
+        Program(),
+    )
+    try:
+        await server.start(nothing.carry)
+        assert await server.recover("w2") == 1
+        assert _rows(postgres_url, "status, queue_name") == [("ENQUEUED", "segments")]
+    finally:
+        await server.stop(timeout_s=0)
+
+
+def _rows(url: str, columns: str) -> list[tuple[Any, ...]]:
+    engine = sqlalchemy.create_engine(sqlalchemy.make_url(url).set(drivername="postgresql+psycopg"))
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(sqlalchemy.text(f"SELECT {columns} FROM gesta_engine.workflow_status"))
+            return [tuple(row) for row in found]
+    finally:
+        engine.dispose()
+
+
 # -- what DBOS must not do
 
 

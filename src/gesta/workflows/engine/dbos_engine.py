@@ -48,7 +48,7 @@ DESK_QUEUE = "desk"
 AGAIN_S = 1.0
 AGAIN_MOST_S = 60.0
 # How many times `concurrency` is begun here at once, before what is submitted waits on disk; and is taken from there at
-# once. They wait at the gate, or their end is being recorded.
+# once. They wait at the gate, or their end is being recorded. On SQLite: elsewhere another process may have room.
 HERE = 2
 AHEAD = 8
 # In one transaction, which the steps of others wait for.
@@ -228,7 +228,8 @@ class DbosEngine:
             raise Unavailable("The workflow engine does not run.")
         room = 0
         if self._settings.has_desk if needs_desk else self._settings.carries:
-            room = max(0, HERE * self._settings.concurrency - len(self._under_way) - len(self._beginning))
+            most = self._settings.concurrency * (HERE if self._settings.is_sqlite else 1)
+            room = max(0, most - len(self._under_way) - len(self._beginning))
         begun = asyncio.gather(*(self._begin_apart(segment) for segment in segments[:room]))
         try:
             for at in range(room, len(segments), ENQUEUED_AT_ONCE):
@@ -320,7 +321,14 @@ class DbosEngine:
             raise ValueError(f"{worker} is alive: it asks itself")
         if not self._settings.takes_any:
             raise ValueError("a process that carries nothing out takes nothing over")
-        return len(await self._in_thread(lambda: DBOS._recover_pending_workflows([worker])))
+        return await self._in_thread(lambda: self._recover(worker))
+
+    def _recover(self, worker: str) -> int:
+        assert self._client is not None
+        # As DBOS does it, but for what had come from no queue: DBOS would have any process take that, and all of it.
+        database = self._client._sys_db
+        pending = [each.workflow_id for each in database.get_pending_workflows(worker, VERSION)]
+        return sum(database.reenqueue_for_recovery(each, [worker], QUEUE) for each in pending)
 
     async def forget(self, before_us: int, most: int) -> int:
         """SQLite on Python 3.11 keeps whole seconds: what ended within the second before stays for the next time."""
