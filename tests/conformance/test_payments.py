@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
@@ -19,12 +20,14 @@ from gesta.storage.migrate import migrate
 from gesta.storage.program import Database
 from gesta.testing.fakes import ManualClock
 from gesta.testing.memory_engine import EngineDisk
+from gesta.workflows.graph.definition import Price
+from gesta.workflows.graph.steps import begin
 from gesta.workflows.payments import journal
 from gesta.workflows.payments.face import Taken, VerdictKind
 from gesta.workflows.payments.test_provider import SIGNATURE
 from gesta.workflows.runs.rows import MIGRATIONS as WORKFLOWS
 from tests.conformance.pay_house import PUBLIC, US, PayHouse, costing
-from tests.conformance.run_house import Remote, detail
+from tests.conformance.run_house import Remote, detail, flow, node
 
 PAID, EXPIRED, FAILED = VerdictKind.PAID, VerdictKind.EXPIRED, VerdictKind.FAILED
 REFUNDED, PROCESSING = VerdictKind.REFUNDED, VerdictKind.PROCESSING
@@ -59,6 +62,24 @@ async def test_a_run_that_costs_something_awaits_its_payment_and_begins_with_it(
     statuses = [event.to_status for event in await house.events(run_id) if event.to_status != event.from_status]
     assert statuses == [Status.AWAITING_PAYMENT, Status.PAID, Status.QUEUED, Status.RUNNING, Status.SUCCEEDED]
     await house.check()
+
+
+async def test_what_a_paid_run_begins_with_is_worked_out_before_the_transaction(
+    house: PayHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def watched(*given: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return begin(*given, **named)
+
+    monkeypatch.setattr("gesta.workflows.runs.journal.begin", watched)
+    twice = node("twice", "transform", jsonata="input.n * 2")
+    price = Price(amount=Decimal("4.50"), currency="USD")
+    started = await house.start(flow(twice, links=("start>twice",), price=price), {"n": 4})
+    assert await house.says(started.execution.id, PAID) is Taken.CONFIRMED
+    assert detail(await house.ended(started.execution.id)).response_payload == 8
+    assert [name.startswith("asyncio_") for name in threads] == [True]
 
 
 async def test_a_callback_twice_is_one(house: PayHouse) -> None:

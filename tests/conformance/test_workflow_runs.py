@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from gesta.storage.program import Database
 from gesta.testing.fakes import ManualClock
 from gesta.testing.memory_engine import EngineDisk
 from gesta.workflows.graph.progress import Wait, WaitKind
+from gesta.workflows.graph.steps import step
 from gesta.workflows.runs.rows import MIGRATIONS as WORKFLOWS
 from tests.conformance.run_house import House, Remote, Start, detail, flow, node
 
@@ -187,6 +190,57 @@ async def test_a_webhook_wakes_a_parked_run_once(start: Start) -> None:
     over = await house.ended(run_id)
     assert detail(over).nodes[2].input == {"url": 5}
     await house.check()
+
+
+async def test_what_may_take_long_is_worked_out_before_the_transaction(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others wait for the database meanwhile, and for the loop."""
+    threads: list[str] = []
+
+    def watched(*given: Any) -> Any:
+        threads.append(threading.current_thread().name)
+        return step(*given)
+
+    house = await start()
+    definition = flow(
+        node("wait", "wait_webhook", timeout_s=60),
+        node("sum", "transform", jsonata="$sum(wait.x)"),
+        node("late", "transform", jsonata="'late'"),
+        links=("start>wait", "wait:resumed>sum", "wait:timed_out>late"),
+    )
+    first, second = [(await house.start(definition)).execution.id for _ in range(2)]
+    monkeypatch.setattr("gesta.workflows.runs.journal.step", watched)
+    assert await house.runs.resume(house.principal, first, "wait", {"x": [1, 2, 3]})
+    house.clock.advance_us(60 * S)
+    assert detail(await house.ended(first)).response_payload == {"sum": 6}
+    assert detail(await house.ended(second)).response_payload == {"late": "late"}
+    assert len(threads) == 2
+    assert all(name.startswith("asyncio_") for name in threads), threads
+    await house.check()
+
+
+async def test_a_run_that_moved_on_meanwhile_is_worked_out_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    definition = flow(
+        node("one", "wait_webhook"),
+        node("two", "wait_webhook"),
+        node("both", "merge"),
+        node("sum", "transform", jsonata="one.x + two.x"),
+        links=("start>one", "start>two", "one>both", "two>both", "both>sum"),
+    )
+    run_id = (await house.start(definition)).execution.id
+    worked = 0
+
+    def watched(*given: Any) -> Any:
+        nonlocal worked
+        worked += 1
+        return step(*given)
+
+    monkeypatch.setattr("gesta.workflows.runs.journal.step", watched)
+    resumed = [house.runs.resume(house.principal, run_id, word, {"x": x}) for word, x in (("one", 1), ("two", 2))]
+    assert await asyncio.gather(*resumed) == [True, True]
+    assert detail(await house.ended(run_id)).response_payload == 3
+    assert worked == 3
 
 
 async def test_a_wait_is_over_at_its_time(start: Start) -> None:

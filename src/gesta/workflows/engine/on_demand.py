@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
-from gesta.kernel.errors import Unavailable
+import structlog
+
+from gesta.kernel.errors import GestaError, Unavailable
 from gesta.workflows.runs.rows import SegmentId
 from gesta.workflows.runtime import Carry, Engine
+
+log = structlog.get_logger("gesta.workflows")
 
 
 class OnDemand:
@@ -23,6 +27,9 @@ class OnDemand:
         self._carry: Carry | None = None
         self._engine: Engine | None = None
         self._starting = asyncio.Lock()
+        # Begins with what has been submitted, while nobody waits for it.
+        self._beginning: asyncio.Task[None] | None = None
+        self._submitted: list[tuple[tuple[SegmentId, ...], bool]] = []
 
     @property
     def is_running(self) -> bool:
@@ -44,8 +51,32 @@ class OnDemand:
             return self._engine
 
     async def submit(self, segments: Sequence[SegmentId], *, needs_desk: bool = False) -> None:
-        if segments:
-            await (await self.begin()).submit(segments, needs_desk=needs_desk)
+        """Before the engine runs, nobody waits for it: the segments stand in their runs' own rows, from where they are
+        submitted again should it not begin."""
+        if not segments:
+            return
+        if self._engine is not None:
+            await self._engine.submit(segments, needs_desk=needs_desk)
+            return
+        if self._carry is None:
+            raise Unavailable("The workflow engine does not run.", retry_after_s=2)
+        self._submitted.append((tuple(segments), needs_desk))
+        if self._beginning is None:
+            self._beginning = asyncio.create_task(self._begin_and_submit(), name="workflow engine")
+
+    async def _begin_and_submit(self) -> None:
+        try:
+            engine = await self.begin()
+            while self._submitted:
+                segments, needs_desk = self._submitted.pop(0)
+                await engine.submit(segments, needs_desk=needs_desk)
+        except GestaError as error:
+            log.warning("workflows.engine_not_begun", error=error.message)
+        except Exception:
+            log.exception("workflows.engine_not_begun")
+        finally:
+            self._submitted.clear()
+            self._beginning = None
 
     async def wake(self) -> None:
         await self.begin()
@@ -54,6 +85,10 @@ class OnDemand:
         return await (await self.begin()).recover(worker)
 
     async def stop(self, *, timeout_s: float) -> None:
+        beginning = self._beginning
+        if beginning is not None:
+            beginning.cancel()
+            await asyncio.gather(beginning, return_exceptions=True)
         async with self._starting:
             self._carry = None
             engine, self._engine = self._engine, None

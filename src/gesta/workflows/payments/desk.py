@@ -26,6 +26,7 @@ from gesta.workflows.payments.face import CheckoutPage, CheckoutStatus, Provider
 from gesta.workflows.payments.rows import CheckoutRow, PaymentRow
 from gesta.workflows.payments.test_provider import NAME as TEST
 from gesta.workflows.payments.test_provider import BuiltInProvider
+from gesta.workflows.runs import ahead
 from gesta.workflows.runs.journal import Changed
 from gesta.workflows.runs.rows import Plans, RunRow
 from gesta.workflows.runs.service import RunService
@@ -197,9 +198,8 @@ class PaymentDesk:
         if verdict is None or checkout is None:
             log.info("payments.callback_ignored", provider=provider)
             return Taken.IGNORED
-        told = await self._write(
-            checkout.organization, lambda: journal.taken(checkout.id, verdict, self._plans, self._now())
-        )
+        found, now_us = checkout.id, self._now()
+        told = await self._write(checkout.organization, lambda: journal.taken(found, verdict, self._plans, now_us))
         await self._service.changed(checkout.organization, told.changed)
         log.info("payments.callback", provider=provider, run=checkout.run, said=verdict.kind.value, taken=told.taken)
         return told.taken
@@ -337,7 +337,7 @@ class PaymentDesk:
         return await self._database.read(program, snapshot=False)
 
     async def _write(self, organization: int, program: Callable[[], Program[T]]) -> T:
-        return await self._database.write(program, key=organization)
+        return await ahead.write(self._database, self._plans, program, key=organization)
 
     async def _change(self, checkout: CheckoutRow, program: Callable[[], Program[Changed]]) -> None:
         changed = await self._write(checkout.organization, program)

@@ -263,7 +263,7 @@ def woken(organization: int, run_id: str, event: Woken, plans: Plans, now_us: in
     visit = run.progress.runs.get(event.path)
     if run.state == RunState.PARKED:
         plan = yield from plans.of(run)
-        after = _step(plan, run.progress, event)
+        after = _worked(plans, plan, run.progress, event)
         if visit is None or after.runs.get(event.path) is visit:
             return NOTHING
         return (yield from _put(run, plan, events_between(plan, run.progress, after), after, now_us))
@@ -280,7 +280,7 @@ def passed(organization: int, run_id: str, plans: Plans, now_us: int) -> Program
     if run is None or run.state != RunState.PARKED or run.wake_at_us is None or run.wake_at_us > now_us:
         return NOTHING
     plan = yield from plans.of(run)
-    after = _step(plan, run.progress, Passed(at_us=now_us))
+    after = _worked(plans, plan, run.progress, Passed(at_us=now_us))
     return (yield from _put(run, plan, events_between(plan, run.progress, after), after, now_us))
 
 
@@ -302,7 +302,7 @@ def asked_to_stop(organization: int, run_id: str, plans: Plans, now_us: int, by:
     if run.state == RunState.UNPAID:
         yield Fetch(payments.SQL["checkout.abandon"], (organization, run_id, now_us))
     plan = yield from plans.of(run)
-    after = _step(plan, run.progress, StopAsked(at_us=now_us))
+    after = _worked(plans, plan, run.progress, StopAsked(at_us=now_us))
     told = (asked, *events_between(plan, run.progress, after))
     return (yield from _put(run, plan, told, after, now_us))
 
@@ -316,7 +316,10 @@ def paid(
         return NOTHING
     plan = yield from plans.of(run)
     # Its time begins to count when it begins.
-    progress = begin(plan, input=run.progress.input, meta=run.progress.meta, at_us=now_us)
+    unpaid = run.progress
+    progress = plans.worked(
+        plan, (run_id, now_us), lambda: begin(plan, input=unpaid.input, meta=unpaid.meta, at_us=now_us)
+    )
     change = Transition(event=event, status=Status.PAID, detail=detail)
     yield from changing.transition(organization, run_id, None, change, now_us)
     queued = Transition(event=NewEvent(type="run.queued", title="Queued", at_us=now_us), status=Status.QUEUED)
@@ -373,6 +376,10 @@ def again(
 def _step(plan: Plan, progress: Progress, event: Event) -> Progress:
     """Moments of different sources may come out of order: none is taken for an earlier one than what it follows."""
     return step(plan, progress, event)
+
+
+def _worked(plans: Plans, plan: Plan, progress: Progress, event: Event) -> Progress:
+    return plans.worked(plan, (progress, event), lambda: _step(plan, progress, event))
 
 
 def _execution(run: RunRow) -> Program[Execution]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
@@ -162,12 +164,42 @@ def get(organization: int, run_id: str) -> Program[RunRow | None]:
     return run_of(rows[0]) if rows else None
 
 
+class Unworked(Exception):
+    """Raised out of a transaction that needs what takes long to work out. `work` gives it, anywhere."""
+
+    def __init__(self, key: Sequence[Any], work: Callable[[], Progress]) -> None:
+        super().__init__("to be worked out before its transaction")
+        self.key = key
+        self.work = work
+
+
 class Plans:
     """Definitions as plans, the ones used last at hand. A version never changes."""
 
     def __init__(self, most: int = 512) -> None:
         self._most = most
         self._plans: OrderedDict[tuple[int, int, bytes], Plan] = OrderedDict()
+        # What has been worked out, for transactions that are about to begin again.
+        self._worked: list[tuple[Sequence[Any], Progress]] = []
+
+    def worked(self, plan: Plan, key: Sequence[Any], work: Callable[[], Progress]) -> Progress:
+        """What `work` gives, of which `key` says all that it depends on. Raises Unworked where it may take long and
+        `ahead.write` has not worked it out."""
+        if not plan.may_take_long:
+            return work()
+        for known, result in self._worked:
+            if known == key:
+                return result
+        raise Unworked(key, work)
+
+    @contextmanager
+    def knowing(self, known: Sequence[tuple[Sequence[Any], Progress]]) -> Iterator[None]:
+        self._worked.extend(known)
+        try:
+            yield
+        finally:
+            for each in known:
+                self._worked.remove(each)
 
     def of(self, run: RunRow) -> Program[Plan]:
         """The plan of a run's version."""

@@ -25,7 +25,7 @@ from gesta.ledger.store import StoredLedger
 from gesta.storage.program import Database, Fetch, Program, Row
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import WaitKind, Woken
-from gesta.workflows.runs import journal
+from gesta.workflows.runs import ahead, journal
 from gesta.workflows.runs.carrier import Carrier
 from gesta.workflows.runs.endings import ending_of
 from gesta.workflows.runs.journal import ENDED_KINDS, Changed, Claimed
@@ -152,16 +152,17 @@ class RunService:
 
     async def wake(self, organization: int, run_id: str, event: Woken) -> bool:
         """What a node waited for. False: it did not wait (any more)."""
-        changed = await self._database.write(
-            lambda: journal.woken(organization, run_id, event, self._plans, self._clock.now_us()), key=organization
+        now_us = self._clock.now_us()
+        changed = await self._write(
+            organization, lambda: journal.woken(organization, run_id, event, self._plans, now_us)
         )
         await self.changed(organization, changed)
         return changed.is_done
 
     async def stop_run(self, organization: int, run_id: str, by: dict[str, Any]) -> bool:
-        changed = await self._database.write(
-            lambda: journal.asked_to_stop(organization, run_id, self._plans, self._clock.now_us(), by),
-            key=organization,
+        now_us = self._clock.now_us()
+        changed = await self._write(
+            organization, lambda: journal.asked_to_stop(organization, run_id, self._plans, now_us, by)
         )
         await self.changed(organization, changed)
         if self.carrier is not None:
@@ -238,10 +239,12 @@ class RunService:
             await set_within(self._kick, max(0.0, (self._sleeps_until_us - now_us) / US))
 
     async def _passed(self, organization: int, run_id: str) -> None:
-        changed = await self._database.write(
-            lambda: journal.passed(organization, run_id, self._plans, self._clock.now_us()), key=organization
-        )
+        now_us = self._clock.now_us()
+        changed = await self._write(organization, lambda: journal.passed(organization, run_id, self._plans, now_us))
         await self.changed(organization, changed)
+
+    async def _write(self, organization: int, program: Callable[[], Program[Changed]]) -> Changed:
+        return await ahead.write(self._database, self._plans, program, key=organization)
 
     async def _submit_due(self) -> None:
         """What was decided and, by a kill or an outage in between, not submitted."""
