@@ -72,28 +72,32 @@ def plan(query: Filter, scopes: Sequence[int]) -> Program[Plan]:
     return Plan(tops, sizes, cells, counters, total)
 
 
-def rank(plan: Plan, key: Key) -> Program[int]:
-    """How many matching runs have a lower key."""
-    if key <= FIRST or plan.total == 0:
-        return 0
-    if key >= END:
-        return plan.total
+def ranks(plan: Plan, keys: Sequence[Key]) -> Program[list[int]]:
+    """How many matching runs have a key lower than each of these."""
+    passed = [plan.total if key >= END else 0 for key in keys]
+    inner = [place for place, key in enumerate(keys) if FIRST < key < END]
+    if plan.total == 0 or not inner:
+        return passed
     counters = encode_json(plan.counters).decode()
-    passed = 0
-    nodes = [(scope, top, FIRST) for scope, top in plan.tops.items()]
-    blocks: list[tuple[int, int, int, int, int]] = []
+    # The nodes that contain each key, from the tops of the trees down.
+    nodes = [(place, scope, top, FIRST) for place in inner for scope, top in plan.tops.items()]
+    blocks: list[list[tuple[int, int, int]]] = [[] for _ in keys]
     while nodes:
-        asked = encode_json([(scope, level, *low, *key) for scope, level, low in nodes]).decode()
-        levels = {scope: level for scope, level, _ in nodes}
-        nodes = []
-        for scope, at, rid, count in (yield Fetch(SQL["tally.passed"], (asked, counters))):
-            passed += count or 0
-            if levels[scope]:
-                nodes.append((scope, levels[scope] - 1, (at, rid)))
+        asked = encode_json([(scope, level, *low, *keys[place]) for place, scope, level, low in nodes]).decode()
+        lower = []
+        for which, at, rid, count in (yield Fetch(SQL["tally.passed"], (asked, counters))):
+            place, scope, level, _ = nodes[which]
+            passed[place] += count or 0
+            if level:
+                lower.append((place, scope, level - 1, (at, rid)))
             else:
-                blocks.append((scope, at, rid, *key))
-    rows = yield Fetch(SQL["merged.count"], (encode_json(blocks).decode(), _listed(plan)))
-    return passed + int(rows[0][0])
+                blocks[place].append((scope, at, rid))
+        nodes = lower
+    for place in inner:
+        ranges = [(*block, *keys[place]) for block in blocks[place]]
+        rows = yield Fetch(SQL["merged.count"], (encode_json(ranges).decode(), _listed(plan)))
+        passed[place] += rows[0][0]
+    return passed
 
 
 def rows(
@@ -107,8 +111,7 @@ def rows(
         near = yield from _near(plan, low, high, offset, limit, newest_first)
         if near is not None:
             return (yield from _read(near, newest_first)), None
-    below = yield from rank(plan, low)
-    upto = yield from rank(plan, high)
+    below, upto = yield from ranks(plan, (low, high))
     counted = max(0, upto - below)
     limit = min(limit, counted - offset)
     if limit <= 0:

@@ -77,8 +77,7 @@ def count(query: Filter, scan: bool = False) -> Program[int]:
         return (yield from scanning.count(query, low, high))
     if len(scopes) != 1:
         several = yield from merged.plan(query, scopes)
-        upto = yield from merged.rank(several, high)
-        below = yield from merged.rank(several, low)
+        below, upto = yield from merged.ranks(several, (low, high))
         return upto - below
     plan = yield from walk.plan(query, scopes[0])
     span = yield from walk.span(plan, low, high)

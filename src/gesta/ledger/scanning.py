@@ -50,7 +50,10 @@ def count(query: Filter, low: Key, high: Key) -> Program[int]:
 
 def _statement(text: str) -> Statement:
     # SQLite's LIKE folds the case of ASCII, PostgreSQL's ILIKE that of more; other text is stored without case.
-    return Statement("scan", sqlite_text(text.replace("@like", "LIKE")), postgres_text(text.replace("@like", "ILIKE")))
+    # The fence keeps PostgreSQL from joining all that one condition alone matches.
+    sqlite = text.replace("@like", "LIKE").replace(" @fence", "")
+    postgres = text.replace("@like", "ILIKE").replace("@fence", "OFFSET 0")
+    return Statement("scan", sqlite_text(sqlite), postgres_text(postgres))
 
 
 def _where(query: Filter, low: Key, high: Key) -> Program[tuple[str, str, tuple[Any, ...]]]:
@@ -88,14 +91,14 @@ def _where(query: Filter, low: Key, high: Key) -> Program[tuple[str, str, tuple[
             conditions.append(
                 "EXISTS (SELECT 1 FROM refs o"  # noqa: S608
                 f" WHERE o.organization = {organization} AND o.key = {key} AND o.value = {value}"
-                " AND o.created_at = x.created_at AND o.rid = x.rid)"
+                " AND o.created_at = x.created_at AND o.rid = x.rid @fence)"
             )
     if query.applications:
         key = bind(REFERENCE_CODE["application"])
         conditions.append(
             f"EXISTS (SELECT 1 FROM refs a WHERE a.organization = {organization} AND a.key = {key}"  # noqa: S608
             f" AND @texts(a.value, {bind(encode_json(sorted(query.applications)).decode())})"
-            " AND a.created_at = x.created_at AND a.rid = x.rid)"
+            " AND a.created_at = x.created_at AND a.rid = x.rid @fence)"
         )
     if query.name_contains:
         escaped = query.name_contains.casefold()

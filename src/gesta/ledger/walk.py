@@ -73,8 +73,7 @@ def plan(query: Filter, scope: int | None = None) -> Program[Plan]:
 
 
 def span(plan: Plan, low: Key, high: Key) -> Program[Span]:
-    upto = yield from rank(plan, high)
-    below = yield from rank(plan, low)
+    below, upto = yield from _ranks(plan, (low, high))
     return Span(low, high, below, upto)
 
 
@@ -101,26 +100,26 @@ def children(plan: Plan, level: int, low: Key, high: Key) -> Program[list[Node]]
     return [Node(start, end, matching[start]) for start, end in zip(lows, [*lows[1:], high], strict=True)]
 
 
-def rank(plan: Plan, key: Key) -> Program[int]:
-    """How many matching rows have a lower key."""
-    if key <= FIRST or plan.total == 0:
-        return 0
-    if key >= END:
-        return plan.total
-    low = FIRST
-    passed = 0
+def _ranks(plan: Plan, keys: Sequence[Key]) -> Program[list[int]]:
+    """How many matching rows have a key lower than each of these."""
+    passed = [plan.total if key >= END else 0 for key in keys]
+    # The node that contains each key, from the top of the tree down.
+    lows = {place: FIRST for place, key in enumerate(keys) if FIRST < key < END}
+    if plan.total == 0 or not lows:
+        return passed
+    counters = encode_json(plan.counters).decode()
     for level in range(plan.top, -1, -1):
-        # Nodes that begin above the key are not read; the last one that is contains it.
-        nodes = yield from children(plan, level, low, (key[0], key[1] + 1))
-        passed += sum(node.matching for node in nodes[:-1])
-        low = nodes[-1].low
-    if plan.cells is None:
-        statement, value = rows_sql(plan.scope, "count")
-        rows = yield Fetch(statement, (value, *low, *key))
-    else:
-        statement, value = rows_sql(plan.scope, "count_in_cells")
-        rows = yield Fetch(statement, (value, *low, *key, plan.cells))
-    return passed + int(rows[0][0])
+        places = list(lows)
+        asked = encode_json([(plan.scope, level, *lows[place], *keys[place]) for place in places]).decode()
+        for which, at, rid, count in (yield Fetch(SQL["tally.passed"], (asked, counters))):
+            passed[places[which]] += count or 0
+            lows[places[which]] = at, rid
+    ranges = encode_json([(*low, *keys[place]) for place, low in lows.items()]).decode()
+    statement, value = rows_sql(plan.scope, "counts" if plan.cells is None else "counts_in_cells")
+    rows = yield Fetch(statement, (value, ranges) if plan.cells is None else (value, ranges, plan.cells))
+    for place, (count,) in zip(lows, rows, strict=True):
+        passed[place] += count
+    return passed
 
 
 def first(plan: Plan, low: Key, high: Key, *, limit: int, newest_first: bool) -> Program[list[Row]]:

@@ -223,10 +223,12 @@ SELECT scope, cell, n FROM tallies WHERE @ints(scope, $1) AND level = 99 AND @in
 -- name: tally.many
 -- Some counters ($2) of the nodes that $1 lists as [scope, level, low key, high key].
 -- sqlite:
-SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM json_each($1) b CROSS JOIN tallies t
-WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND @ints(t.cell, $2)
-  AND t.lo_at >= b.value->>2 AND t.lo_at <= b.value->>4
-  AND (t.lo_at, t.lo_rid) >= (b.value->>2, b.value->>3) AND (t.lo_at, t.lo_rid) < (b.value->>4, b.value->>5)
+WITH b AS MATERIALIZED (
+  SELECT value->>0 AS scope, value->>1 AS level, value->>2 AS from_at, value->>3 AS from_rid, value->>4 AS at,
+    value->>5 AS rid FROM json_each($1))
+SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM b CROSS JOIN tallies t
+WHERE t.scope = b.scope AND t.level = b.level AND @ints(t.cell, $2) AND t.lo_at >= b.from_at AND t.lo_at <= b.at
+  AND (t.lo_at, t.lo_rid) >= (b.from_at, b.from_rid) AND (t.lo_at, t.lo_rid) < (b.at, b.rid)
 -- postgres:
 SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
   SELECT scope, lo_at, lo_rid, cell, n FROM tallies
@@ -236,25 +238,27 @@ SELECT t.scope, t.lo_at, t.lo_rid, t.cell, t.n FROM jsonb_array_elements($1::jso
 -- end
 
 -- name: tally.passed
--- For each [scope, level, low key, key] of $1 the last node from the low key on that begins at the key or below it, and
--- what some counters ($2) say of the nodes before that one.
+-- For each [scope, level, low key, key] of $1, by its place, the last node from the low key on that begins at the key or
+-- below it, and what some counters ($2) say of the nodes before that one.
 -- sqlite:
-SELECT l.scope, l.lo_at, l.lo_rid, (SELECT SUM(n) FROM tallies t
+WITH b AS MATERIALIZED (
+  SELECT key AS place, value->>0 AS scope, value->>1 AS level, value->>2 AS from_at, value->>3 AS from_rid,
+    value->>4 AS at, value->>5 AS rid FROM json_each($1)),
+l AS MATERIALIZED (
+  SELECT place, scope, level, from_at, from_rid,
+    (SELECT lo_at FROM tallies t WHERE t.scope = b.scope AND t.level = b.level AND t.cell = -1
+      AND t.lo_at <= b.at AND (t.lo_at, t.lo_rid) <= (b.at, b.rid) ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_at,
+    (SELECT lo_rid FROM tallies t WHERE t.scope = b.scope AND t.level = b.level AND t.cell = -1
+      AND t.lo_at <= b.at AND (t.lo_at, t.lo_rid) <= (b.at, b.rid) ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_rid
+  FROM b)
+SELECT place, lo_at, lo_rid, (SELECT SUM(n) FROM tallies t
   WHERE t.scope = l.scope AND t.level = l.level AND @ints(t.cell, $2)
     AND t.lo_at >= l.from_at AND t.lo_at <= l.lo_at
     AND (t.lo_at, t.lo_rid) >= (l.from_at, l.from_rid) AND (t.lo_at, t.lo_rid) < (l.lo_at, l.lo_rid))
-FROM (
-  SELECT b.value->>0 AS scope, b.value->>1 AS level, b.value->>2 AS from_at, b.value->>3 AS from_rid,
-    (SELECT lo_at FROM tallies t WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND t.cell = -1
-      AND t.lo_at <= b.value->>4 AND (t.lo_at, t.lo_rid) <= (b.value->>4, b.value->>5)
-      ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_at,
-    (SELECT lo_rid FROM tallies t WHERE t.scope = b.value->>0 AND t.level = b.value->>1 AND t.cell = -1
-      AND t.lo_at <= b.value->>4 AND (t.lo_at, t.lo_rid) <= (b.value->>4, b.value->>5)
-      ORDER BY lo_at DESC, lo_rid DESC LIMIT 1) AS lo_rid
-  FROM json_each($1) b) l
+FROM l
 -- postgres:
-SELECT (b.value->>0)::bigint, l.lo_at, l.lo_rid, s.n
-FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+SELECT b.ordinality - 1, l.lo_at, l.lo_rid, s.n
+FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY b CROSS JOIN LATERAL (
   SELECT lo_at, lo_rid FROM tallies
   WHERE scope = (b.value->>0)::bigint AND level = (b.value->>1)::bigint AND cell = -1
     AND (lo_at, lo_rid) <= ((b.value->>4)::bigint, (b.value->>5)::bigint)
@@ -301,9 +305,12 @@ CROSS JOIN LATERAL (
 -- name: merged.count
 -- The rows of some cells ($2) in the ranges that $1 lists as [group, low key, high key].
 -- sqlite:
-SELECT count(*) FROM json_each($1) b CROSS JOIN executions x
-WHERE x.run_group = b.value->>0 AND x.created_at >= b.value->>1 AND x.created_at <= b.value->>3
-  AND (x.created_at, x.rid) >= (b.value->>1, b.value->>2) AND (x.created_at, x.rid) < (b.value->>3, b.value->>4)
+WITH b AS MATERIALIZED (
+  SELECT value->>0 AS run_group, value->>1 AS from_at, value->>2 AS from_rid, value->>3 AS at, value->>4 AS rid
+  FROM json_each($1))
+SELECT count(*) FROM b CROSS JOIN executions x
+WHERE x.run_group = b.run_group AND x.created_at >= b.from_at AND x.created_at <= b.at
+  AND (x.created_at, x.rid) >= (b.from_at, b.from_rid) AND (x.created_at, x.rid) < (b.at, b.rid)
   AND @ints(x.cell, $2)
 -- postgres:
 SELECT count(*) FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
@@ -317,9 +324,12 @@ WHERE @ints(x.cell, $2)
 -- name: merged.keys
 -- Of the rows that merged.count counts, $3 keys after the oldest $4.
 -- sqlite:
-SELECT x.created_at, x.rid FROM json_each($1) b CROSS JOIN executions x
-WHERE x.run_group = b.value->>0 AND x.created_at >= b.value->>1 AND x.created_at <= b.value->>3
-  AND (x.created_at, x.rid) >= (b.value->>1, b.value->>2) AND (x.created_at, x.rid) < (b.value->>3, b.value->>4)
+WITH b AS MATERIALIZED (
+  SELECT value->>0 AS run_group, value->>1 AS from_at, value->>2 AS from_rid, value->>3 AS at, value->>4 AS rid
+  FROM json_each($1))
+SELECT x.created_at, x.rid FROM b CROSS JOIN executions x
+WHERE x.run_group = b.run_group AND x.created_at >= b.from_at AND x.created_at <= b.at
+  AND (x.created_at, x.rid) >= (b.from_at, b.from_rid) AND (x.created_at, x.rid) < (b.at, b.rid)
   AND @ints(x.cell, $2)
 -- postgres:
 SELECT x.created_at, x.rid FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
