@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from gesta.apis.b3os import openapi
 from gesta.apis.b3os.activity import Activity
+from gesta.apis.b3os.cors import EXPOSED_HEADERS, PublicCors
 from gesta.apis.b3os.door import Door
 from gesta.apis.b3os.errors import render
 from gesta.apis.b3os.executions import Executions
@@ -38,6 +39,13 @@ def build(services: Services) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+    )
+    app.add_middleware(
+        PublicCors,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        expose_headers=list(EXPOSED_HEADERS),
     )
     install(app, render)
     door = Door(services)
