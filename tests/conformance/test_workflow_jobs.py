@@ -27,12 +27,14 @@ WAITING = flow(node("ask", "human", title="?"), links=("start>ask",))
 
 
 class Halting:
-    """The runs of a house, until so many have been acted on: then they hang, as those of a process that is killed."""
+    """The runs of a house, until so many have been acted on: then they hang, as those of a process that is killed,
+    unless `go` lets them go on."""
 
     def __init__(self, house: House, left: int) -> None:
         self._runs = house.runs
         self.left = left
         self.halted = asyncio.Event()
+        self.go = asyncio.Event()
 
     def __getattr__(self, name: str) -> Any:
         act = getattr(self._runs, name)
@@ -41,7 +43,7 @@ class Halting:
             self.left -= 1
             if self.left < 0:
                 self.halted.set()
-                await asyncio.Event().wait()
+                await self.go.wait()
             return await act(*arguments, **more)
 
         return counted
@@ -139,6 +141,25 @@ async def test_what_a_process_leaves_behind_is_taken_up_and_nothing_is_done_twic
     await second.stop()
     assert await house.ledger.count(house.reading.filter(house.principal)) == 16
     await house.check()
+
+
+async def test_what_is_under_way_when_a_job_is_cancelled_is_counted(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", 3)
+    runs = Halting(house, 4)
+    jobs = desk(house, runs)
+    made = await jobs.create(house.principal, JobIn(action=JobAction.RERUN, runs=await failed(house, 8)))
+    await runs.halted.wait()
+    cancelled = await jobs.cancel(house.principal, made.id)
+    assert (cancelled.status, cancelled.done) == (JobStatus.CANCELLED, 3)
+    runs.go.set()
+    async with asyncio.timeout(20):
+        while (told := await jobs.get(house.principal, made.id)).done == 3:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (told.status, told.done, told.total) == (JobStatus.CANCELLED, 6, 8)
+    assert told.finished_at_us == cancelled.finished_at_us
+    await jobs.stop()
 
 
 async def test_what_cannot_be(house: House) -> None:

@@ -156,6 +156,8 @@ def listing(*columns: str, right: Sequence[str] = (), fold: Sequence[str] = (), 
         show_edge=False,
         caption=empty or None,
         caption_justify="left",
+        # A caption is folded at the table's width, which is small where there are no rows.
+        min_width=min(len(empty), screen().width) if empty else None,
     )
     for column in columns:
         table.add_column(

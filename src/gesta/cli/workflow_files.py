@@ -63,8 +63,9 @@ def payload_of(given: str | None) -> Any:
     """What `--input` says: a file, `-` for standard input, or JSON itself. Raises InvalidInput."""
     if given is None:
         return None
-    text = given if given.lstrip()[:1] in ("{", "[", '"') else text_of(Path(given))
+    is_json = given.lstrip()[:1] in ("{", "[", '"')
+    text, what = (given, "--input") if is_json else (text_of(Path(given)), given)
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(f"--input is not JSON: {error}.", field="input", where="arguments") from None
+        raise InvalidInput(f"{what} is not JSON: {error}.", field="input", where="arguments") from None

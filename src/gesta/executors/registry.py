@@ -31,7 +31,7 @@ def machine_of(type: str) -> Machine[Any, Any]:
     module = MODULES.get(type)
     if module is None:
         near = get_close_matches(type, MODULES, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         raise InvalidInput(
             f"There is no executor type {type[:64]!r}{hint} There are: {', '.join(MODULES)}.", field="type"
         )

@@ -18,9 +18,9 @@ import msgspec
 from gesta.access.model import Account, AccountType, Environment, Principal, Scope
 from gesta.desk.reading import Reading
 from gesta.kernel.clock import Clock
-from gesta.kernel.errors import Conflict, Forbidden, NotFound, Unauthenticated
+from gesta.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from gesta.kernel.ids import IdSource, hex_id
-from gesta.kernel.json import encode_json_sorted
+from gesta.kernel.json import encode_json, encode_json_sorted
 from gesta.ledger.lifecycle import TERMINAL
 from gesta.ledger.records import (
     Execution,
@@ -64,6 +64,7 @@ from gesta.workflows.graph.rounds import rounds_of
 from gesta.workflows.graph.schemas import check_input
 from gesta.workflows.graph.steps import begin, step, todo
 from gesta.workflows.runs.again import from_failure, from_node
+from gesta.workflows.runs.desk import MAX_ID, MOST_INPUT_BYTES
 from gesta.workflows.runs.telling import STATUS_OF_OUTCOME, WORDS, detail_of, events_between
 
 ORIGIN = "workflow"
@@ -142,6 +143,8 @@ class MemoryRuns:
     ) -> Started:
         if definition.input_schema is not None:
             check_input(definition.input_schema, request.input)
+        if len(encode_json(request.input)) > MOST_INPUT_BYTES:
+            raise InvalidInput(f"The payload may have {MOST_INPUT_BYTES} bytes.", field="payload")
         workflow_id = "" if view is None else view.id
         if request.key is not None:
             content = hashlib.sha256(encode_json_sorted([request.input, dict(request.attributes)])).digest()
@@ -153,6 +156,8 @@ class MemoryRuns:
             if known is not None:
                 return await self._started(organization, known[0], is_new=False)
         run_id = hex_id(self._ids, 24) if request.run_id is None else request.run_id
+        if not 0 < len(run_id) <= MAX_ID or not run_id.isprintable() or "/" in run_id:
+            raise InvalidInput(f"A run's id has 1 to {MAX_ID} printable characters and no slash.", field="runId")
         if (organization, run_id) in self._kept:
             raise Conflict(f"Run {run_id} exists.", run_id=run_id, problem="run_id_taken")
         if request.key is not None:

@@ -299,3 +299,10 @@ def test_warnings() -> None:
         ("ok", "edges"),
         ("call", "config.url"),
     ]
+
+
+def test_a_date_that_never_comes_is_told_as_that() -> None:
+    never = Trigger(kind=TriggerKind.SCHEDULE, cron="0 9 31 2 *")
+    assert problems_of(graph(trigger=never)) == [
+        ("", "trigger.cron", "`cron` must name a date that there is, and '0 9 31 2 *' never comes.")
+    ]

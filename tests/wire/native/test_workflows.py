@@ -127,6 +127,16 @@ async def test_all_that_is_wrong_is_told(client: httpx.AsyncClient) -> None:
     assert (await client.get(ROOT)).json()["total"] == 0
 
 
+async def test_what_a_run_is_started_with_is_told_by_this_dialects_words(
+    client: httpx.AsyncClient, made: dict[str, Any]
+) -> None:
+    told = problem(await client.post(RUNS, json={"workflow": made["id"], "id": "a/b"}), 400, "invalid_input")
+    assert told["field"] == "id"
+    large = {"workflow": made["id"], "input": {"name": "x" * (8 * 1024 * 1024)}}
+    told = problem(await client.post(RUNS, json=large), 400, "invalid_input")
+    assert told["field"] == "input"
+
+
 async def test_a_run_waits_for_its_answer(client: httpx.AsyncClient, made: dict[str, Any]) -> None:
     reply = await client.post(RUNS, json=EXAMPLE_START)
     assert reply.status_code == 200, reply.text

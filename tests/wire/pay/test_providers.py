@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from structlog.testing import capture_logs
 
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.payments.providers import providers_of
@@ -39,11 +40,19 @@ async def test_what_is_asked_for_is_set_up(given: dict[str, object], names: list
         {"provider": "else"},
         {"stripe_api_key": "sk_test_a"},
         {"stripe_webhook_secret": "whsec_a"},
+        {**STRIPE, "stripe_api_key": "sk_live_a", "test": True},
+        {**STRIPE, "stripe_api_key": "rk_live_a", "test": True, "provider": "stripe"},
     ],
 )
-def test_what_does_not_fit_together_is_refused(given: dict[str, str]) -> None:
+def test_what_does_not_fit_together_is_refused(given: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
         providers_of(PaymentSettings(**given), key=key, own_url="http://127.0.0.1:1")  # type: ignore[arg-type]
+
+
+def test_the_test_provider_is_told_of_in_the_log() -> None:
+    with capture_logs() as lines:
+        providers_of(PaymentSettings(test=True), key=key, own_url="http://127.0.0.1:1")
+    assert [(line["event"], line["log_level"]) for line in lines] == [("payments.test_provider", "warning")]
 
 
 def test_no_key_is_shown() -> None:

@@ -43,6 +43,10 @@ BATCHES: dict[str, params.Param] = {
 }
 
 
+# What the engine's words for what a run is started with are in this dialect's body.
+_FIELDS = {"runId": "id", "payload": "input", "idempotencyKey": "Idempotency-Key"}
+
+
 class RunRoutes:
     """The handlers. `enter` authenticates and reads the query."""
 
@@ -79,7 +83,12 @@ class RunRoutes:
         posted = await self._body(request, StartRunModel)
         asked = await self._asked(posted, key)
         principal = await self._for_account(principal, posted.account, posted.environment)
-        started = await self._runs.start(principal, asked)
+        try:
+            started = await self._runs.start(principal, asked)
+        except InvalidInput as error:
+            if "errors" not in error.details:  # those of a schema name places in the input
+                error.field = _FIELDS.get(error.field or "", error.field)
+            raise
         return await self._started(principal, started, posted.wait_s)
 
     async def _asked(self, posted: StartRunModel, key: str | None) -> StartRun:

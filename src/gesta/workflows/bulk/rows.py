@@ -121,7 +121,7 @@ def added(job: JobRow, runs: Sequence[str], look_at_us: int) -> Program[None]:
 
 
 def put(job: JobRow, look_at_us: int | None) -> Program[bool]:
-    """False: it is another's now, or cancelled."""
+    """False: it is another's now, or cancelled. What was done of a cancelled one until then is counted still."""
     rows = yield Fetch(
         SQL["job.put"],
         (
@@ -139,6 +139,9 @@ def put(job: JobRow, look_at_us: int | None) -> Program[bool]:
             job.finished_at_us,
         ),
     )
+    if not rows:
+        counts = (job.position, job.done, job.skipped, job.failed, encoder.encode(job.errors), job.updated_at_us)
+        yield Fetch(SQL["job.count"], (job.organization, job.id, job.fence, *counts))
     return bool(rows)
 
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
+from croniter import CroniterBadDateError, CroniterError, croniter
 
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.graph.definition import Price, Trigger, TriggerKind
@@ -100,6 +100,8 @@ def cron_problem(expression: str) -> str:
         return f"{right}, and is {shown(expression)}."
     try:
         croniter(expression, _ASKED_FROM, max_years_between_matches=30).get_next(datetime)
+    except CroniterBadDateError:
+        return f"`cron` must name a date that there is, and {shown(expression)} never comes."
     except CroniterError as error:
         return f"{right}, and {shown(expression)} is no such: {str(error)[:150]}."
     except (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError):

@@ -14,7 +14,7 @@ from gesta.workflows.graph.rendering import render
 from gesta.workflows.hooks.payloads import EXAMPLE, scope_of
 from gesta.workflows.hooks.signing import OURS
 from gesta.workflows.hooks_face import METHODS, EndpointIn, HookEvent, HookFormat
-from gesta.workflows.nodes.addresses import Network, address_of, may_reach
+from gesta.workflows.nodes.addresses import Network, may_reach, written_address
 from gesta.workflows.nodes.face import NodeFailed
 from gesta.workflows.nodes.http import url_of
 from gesta.workflows.runs.rows import encoder
@@ -56,7 +56,7 @@ def _url(text: str, allowed: tuple[Network, ...]) -> str:
         url = url_of(text)
     except NodeFailed as error:
         raise InvalidInput(str(error), field="url") from None
-    address = address_of(url.host)
+    address = written_address(url.host.rstrip("."))
     if address is not None and not may_reach(address, allowed):
         raise InvalidInput(
             f"`url`: {url.host[:64]} is not on the public network; the operator may allow its network by the setting "

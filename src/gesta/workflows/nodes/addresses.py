@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from contextlib import suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from socket import inet_aton
 from typing import Final
 
 from gesta.kernel.errors import InvalidInput
@@ -48,6 +51,7 @@ REFUSED: Final[tuple[Network, ...]] = tuple(
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("::ffff:0:0:0/96"))
 _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
+_NUMBERS: Final = re.compile(r"[0-9][0-9A-Fa-fxX]*(\.[0-9][0-9A-Fa-fxX]*){0,3}\.?")
 
 
 def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
@@ -97,3 +101,13 @@ def address_of(text: str) -> Address | None:
         return ip_address(text.partition("%")[0])
     except ValueError:
         return None
+
+
+def written_address(host: str) -> Address | None:
+    """The address that a URL's host says by itself, also in the short, octal and hexadecimal spellings that resolvers
+    still take (`0`, `0x7f.1`, `2852039166`); None for a name."""
+    address = address_of(host)
+    if address is None and _NUMBERS.fullmatch(host):
+        with suppress(OSError):
+            return IPv4Address(inet_aton(host))
+    return address

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import structlog
 
 from gesta.kernel.errors import InvalidInput
 from gesta.workflows.payments import stripe_provider, test_provider
@@ -10,6 +11,11 @@ from gesta.workflows.payments.face import Provider
 from gesta.workflows.payments.settings import PaymentSettings
 from gesta.workflows.payments.stripe_provider import StripeProvider
 from gesta.workflows.payments.test_provider import BuiltInProvider, Key
+
+# Stripe's keys of live mode: https://docs.stripe.com/keys
+_LIVE = ("sk_live_", "rk_live_")
+
+log = structlog.get_logger("gesta.payments")
 
 
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +45,13 @@ def providers_of(settings: PaymentSettings, *, key: Key, own_url: str) -> Provid
             timeout_s=settings.stripe_timeout_s,
         )
     if settings.test:
+        if settings.stripe_api_key.startswith(_LIVE):
+            raise InvalidInput(
+                "workflows.payments.test is on beside a live key of Stripe: with real money, nothing is paid in play. "
+                "Set `test = false`, or a key that begins with sk_test_.",
+                field="workflows.payments.test",
+            )
+        log.warning("payments.test_provider", message="Payments are only played: anybody may press the button.")
         by_name[test_provider.NAME] = BuiltInProvider(key=key, public_url=public_url)
     default = settings.provider or next(iter(by_name), "")
     if default and default not in by_name:

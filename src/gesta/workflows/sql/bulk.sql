@@ -23,6 +23,12 @@ UPDATE workflow_jobs SET status = $4, position = $5, done = $6, skipped = $7, fa
 WHERE organization = $1 AND id = $2 AND fence = $3 AND look_at IS NOT NULL
 RETURNING id
 
+-- What was under way when it was cancelled.
+-- name: job.count
+UPDATE workflow_jobs SET position = $4, done = $5, skipped = $6, failed = $7, errors = $8, updated_at = $9
+WHERE organization = $1 AND id = $2 AND fence = $3 AND status = 'cancelled'
+RETURNING id
+
 -- What nobody looks after any more.
 -- name: job.left
 SELECT organization, id, fence FROM workflow_jobs WHERE look_at IS NOT NULL AND look_at <= $1
