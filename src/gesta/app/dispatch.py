@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.websockets import WebSocketDisconnect
 
-from gesta.apis.common.errors import InternalError, Renderer
+from gesta.apis.common.errors import InternalError, Renderer, logged_path
 from gesta.app.logs import RequestLine
 from gesta.app.metrics import HttpMetrics
 from gesta.app.requests import (
@@ -154,7 +154,9 @@ class Dispatcher:
         except Exception as unforeseen:
             # Starlette raises again what an `Exception` handler has answered and logged; that ends here.
             if not scope.get("gesta.logged"):
-                log.exception("request.crashed", request_id=request_id, path=scope["path"][:256], exc_info=unforeseen)
+                log.exception(
+                    "request.crashed", request_id=request_id, path=logged_path(scope["path"]), exc_info=unforeseen
+                )
             if not exchange.status:
                 await self._answer(exchange, scope, receive, _internal())
         finally:
@@ -224,7 +226,7 @@ class Dispatcher:
                 client_request_id=client_id,
                 dialect=exchange.dialect,
                 method=scope["method"],
-                path=scope["path"][:256],
+                path=logged_path(scope["path"]),
                 route=route,
                 status=exchange.status,
                 ms=round(seconds * 1000, 3),
@@ -265,7 +267,9 @@ class Dispatcher:
         except WebSocketDisconnect:
             closed = True
         except Exception as unforeseen:
-            log.exception("websocket.crashed", request_id=request_id, path=scope["path"][:256], exc_info=unforeseen)
+            log.exception(
+                "websocket.crashed", request_id=request_id, path=logged_path(scope["path"]), exc_info=unforeseen
+            )
             if not closed:
                 await send({"type": "websocket.close", "code": 1011, "reason": "Internal error"})
         finally:
@@ -276,7 +280,7 @@ class Dispatcher:
                     "websocket",
                     request_id=request_id,
                     dialect=mount.name,
-                    path=scope["path"][:256],
+                    path=logged_path(scope["path"]),
                     accepted=opened,
                     seconds=round(self._now_s() - started_s, 3),
                 )

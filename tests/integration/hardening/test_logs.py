@@ -73,6 +73,26 @@ def test_no_secret_is_written(form: Any, tmp_path: Path, monkeypatch: pytest.Mon
         assert hint not in text, hint
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_no_secret_of_a_webhook_is_written(form: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some dialects' addresses hold it: right, wrong, or sent to where there is no route."""
+    secret = "gwh_" + "5f" * 32
+    workflow = "0" * 24
+    with talking(form, tmp_path / "gesta.sqlite3", monkeypatch) as (live, written), live.client() as client:
+        for path in (
+            f"/v1/webhooks/wf_{workflow}.{secret}",
+            f"/v1/webhook/wf_{workflow}.{secret}/x",
+            f"/api/v2/public/hook/{workflow}/{secret}",
+            f"/ledger/hooks/{secret}",
+            f"/nowhere/%67wh_{secret[4:]}",
+        ):
+            client("POST", path, {"Content-Type": "application/json"}, b"{}")
+    text = written.buffer.getvalue().decode()
+    assert text.count("gwh_") == 5, "nothing was logged"
+    assert "5f5f" not in text
+    assert f"/hook/{workflow}/gwh_" in text
+
+
 def _session_of_every_type(live: Live, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Right and wrong calls with every credential, and calls that crash; every secret there was."""
     house: House = live.run(found_house(live.core, "sigma7q"))

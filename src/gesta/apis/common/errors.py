@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -15,6 +16,8 @@ from starlette.routing import Match, Route
 from gesta.kernel.errors import CallerError, GestaError, InvalidInput, NotFound, Unavailable
 
 log = structlog.get_logger("gesta.http")
+
+_SECRET = re.compile(r"gwh_[^/]*")
 
 Renderer = Callable[[Request, GestaError], Response]
 
@@ -40,6 +43,11 @@ class InternalError(GestaError):
 def request_id_of(request: Request) -> str:
     """The id that the dispatcher gave this request; it stands in the log and in `X-Request-Id`."""
     return str(request.scope.get("gesta.request_id", ""))
+
+
+def logged_path(path: str) -> str:
+    """A path as logs may have it: without the secret of an inbound webhook, which some dialects' addresses hold."""
+    return (_SECRET.sub("gwh_…", path) if "gwh_" in path else path)[:256]
 
 
 def install(app: FastAPI, render: Renderer) -> None:
@@ -76,7 +84,9 @@ def install(app: FastAPI, render: Renderer) -> None:
         return render(request, InvalidInput(str(error.detail)))
 
     async def on_anything(request: Request, error: Exception) -> Response:
-        log.error("request.crashed", request_id=request_id_of(request), path=request.url.path, exc_info=error)
+        log.error(
+            "request.crashed", request_id=request_id_of(request), path=logged_path(request.url.path), exc_info=error
+        )
         request.scope["gesta.logged"] = True
         return render(request, InternalError("Internal error; the log has it under this request id."))
 
