@@ -231,10 +231,15 @@ def event_of(
         level=new.level,
         from_status=before,
         to_status=after,
-        title=new.title,
-        message=new.message,
+        title=_storable(new.title),
+        message=_storable(new.message),
         data=new.data,
     )
+
+
+def _storable(text: str) -> str:
+    """What an expression came to may have a NUL, which no PostgreSQL text holds: it is shown as a replacement."""
+    return text.replace("\0", "\ufffd")
 
 
 def event_row(organization: int, rid: int, event: Event) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from gesta.access import authentication
+from gesta.access import service as access_service
 from gesta.apis.b3os import bodies as b3os_bodies
 from gesta.apis.b3os import parameters as b3os
 from gesta.apis.b3os import runs as b3os_runs
@@ -20,7 +21,7 @@ from gesta.apis.hummingbot import parameters as hummingbot
 from gesta.apis.hummingbot import ws_frames, ws_session, ws_stream
 from gesta.apis.native import bodies, codec, hub, ingest, params, routes
 from gesta.apis.native import webhooks as native_webhooks
-from gesta.apis.refold import calls, listing, paging, schedules, triggering
+from gesta.apis.refold import accounts, calls, listing, paging, schedules, triggering
 from gesta.apis.refold import webhooks as refold_webhooks
 from gesta.app.settings import Settings
 from gesta.desk.reading import MAX_PAGE
@@ -30,6 +31,7 @@ from gesta.ledger import bounds, daily
 from gesta.workflows.hooks import checking as hook_checking
 from gesta.workflows.hooks import delivering, payloads, signing, telling
 from gesta.workflows.hooks import journal as hooks
+from gesta.workflows.triggers import checking
 
 PAGE = Path(__file__).parents[3] / "docs/reference/limits.md"
 SETTINGS = Settings()
@@ -91,6 +93,9 @@ FIXED: dict[str, float] = {
     "parts of an event's form, Refold": triggering.MAX_PARTS,
     "header of a call, or parameter of its name, Refold": calls.MAX_WORD,
     "two starts of a schedule, apart by at least, Refold": schedules.MIN_GAP_S,
+    "dates of one schedule, Refold": checking.MOST_DATES,
+    "`udf` fields of a linked account, Refold": accounts.MAX_FIELDS,
+    "`udf` of a linked account, as JSON": access_service.MOST_FIELD_BYTES,
     "headers of an outgoing webhook, Refold": refold_webhooks.MAX_HEADERS,
     "workflows that an outgoing webhook names, Refold": refold_webhooks.MAX_WORKFLOWS,
     "webhook endpoints of one organization": hooks.MAX_ENDPOINTS,

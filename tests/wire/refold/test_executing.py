@@ -318,6 +318,9 @@ async def test_a_private_workflow_is_told_of_by_its_id_only(
         )
     assert (await client.post(f"{WORKFLOW}/greet/execute", headers=other)).status_code == 404
     assert (await client.get(EXECUTION, headers=other)).json()["totalDocs"] == 0
+    await client.delete(f"{WORKFLOW}/{published}", headers=mark)
+    for headers in (mark, other):
+        assert (await client.post(f"{WORKFLOW}/{published}/execute", headers=headers)).status_code == 404
 
 
 async def test_numbers_stay_numbers(client: httpx.AsyncClient, mark: dict[str, str]) -> None:

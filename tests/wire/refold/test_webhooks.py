@@ -9,11 +9,12 @@ import httpx
 import msgspec
 import pytest
 
-from gesta.access.model import Principal, Scope
+from gesta.access.model import AccountType, Principal, Scope
 from gesta.apis.common.services import Services
+from gesta.apis.refold.calls import draft_id_of
 from gesta.apis.refold.routes import build
 from gesta.desk.reading import Reading
-from gesta.kernel.errors import NotFound
+from gesta.kernel.errors import InvalidInput, NotFound
 from gesta.testing.fakes import SeededIds
 from gesta.workflows.hooks_face import Delivery, DeliveryStatus, Endpoint, EndpointIn, HookEvent, HookFormat, Webhooks
 
@@ -104,11 +105,39 @@ async def client(world: Any, hooks: MemoryWebhooks) -> AsyncIterator[httpx.Async
         clock=world.clock,
         ids=SeededIds(),
         webhooks=cast("Webhooks", hooks),
+        workflows=world.workflows.face,
     )
     world.app = build(services)
     transport = httpx.ASGITransport(app=world.asgi, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gesta") as opened:
         yield opened
+
+
+async def test_workflows_are_named_by_either_id_and_must_be_there(world: Any, client: httpx.AsyncClient) -> None:
+    await world.access.ensure_account(1, "mark", AccountType.LINKED)
+    own = KEY | {"linked_account_id": "mark"}
+    draft = (await client.post("/api/v2/public/workflow", headers=own, json={"name": "W"})).json()["workflow"]["_id"]
+    published = draft_id_of(draft)
+    made = await client.post(PATH, headers=KEY, json=POSTED | {"workflow_ids": [draft, published]})
+    assert (made.status_code, made.json()["workflow_ids"]) == (200, [published])
+    unknown = await client.post(PATH, headers=KEY, json=POSTED | {"workflow_ids": [published, "0" * 24]})
+    assert unknown.status_code == 400
+    assert "`workflow_ids[1]`" in unknown.json()["message"]
+    one = f"{PATH}/{made.json()['_id']}"
+    await client.delete(f"/api/v2/public/workflow/{published}", headers=own)
+    changed = await client.put(one, headers=KEY, json={"description": "kept", "workflow_ids": [published]})
+    assert changed.json()["workflow_ids"] == [published]
+
+
+async def test_a_mistake_is_told_in_refolds_words(
+    client: httpx.AsyncClient, hooks: MemoryWebhooks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def create(principal: Principal, endpoint: EndpointIn) -> tuple[Endpoint, str]:
+        raise InvalidInput("`headers.a` is one line.", field="headers")
+
+    monkeypatch.setattr(hooks, "create", create)
+    refused = await client.post(PATH, headers=KEY, json=POSTED)
+    assert (refused.status_code, refused.json()["message"]) == (400, "`webhook_headers.a` is one line.")
 
 
 async def test_the_life_of_an_endpoint(client: httpx.AsyncClient, hooks: MemoryWebhooks) -> None:
@@ -156,6 +185,8 @@ WRONG = [
     POSTED | {"is_enabled": "yes"},
     POSTED | {"webhook_headers": {"a": 1}},
     POSTED | {"workflow_ids": "all"},
+    POSTED | {"webhook_url": "https://[::1/"},
+    POSTED | {"webhook_url": "https://"},
 ]
 
 

@@ -187,6 +187,8 @@ async def check_is_private(access: Access, definitions: Definitions, caller: Cal
             view = await definitions.get(everybody, id)
         except (NotFound, Forbidden):
             continue
+        if view.status is WorkflowStatus.ARCHIVED or view.account in (0, caller.account.id):
+            continue
         owner = await access.account_by_id(view.organization, view.account)
         if owner is not None and owner.environment is caller.account.environment:
             raise WorkflowPrivate()

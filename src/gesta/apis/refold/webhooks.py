@@ -3,10 +3,13 @@ them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,8 +17,8 @@ from gesta.access.model import Principal
 from gesta.access.model import Scope as Right
 from gesta.apis.common.services import Services
 from gesta.apis.refold import auth, listing
-from gesta.apis.refold.calls import json_answer, read_object, text_in
-from gesta.apis.refold.errors import MissingField
+from gesta.apis.refold.calls import find_workflow, json_answer, read_object, text_in
+from gesta.apis.refold.errors import MissingField, WorkflowNotFound
 from gesta.apis.refold.paging import envelope, read_page
 from gesta.kernel.errors import InvalidInput
 from gesta.kernel.times import format_ms
@@ -35,6 +38,7 @@ _EVENT_WORDS: Final = {event: event.value for event in HookEvent} | {event: word
 _FORMATS: Final = {"default": HookFormat.REFOLD, "slack": HookFormat.SLACK, "custom": HookFormat.CUSTOM}
 _FORMAT_WORDS: Final = dict.fromkeys(HookFormat, "default") | {format: word for word, format in _FORMATS.items()}
 _SHARED: Final = tuple(name for name in EndpointIn.__struct_fields__ if name in Endpoint.__struct_fields__)
+_NAMES: Final = {"url": "webhook_url", "headers": "webhook_headers", "body": "webhook_body", "events": "webhook_events"}
 MAX_URL = 2048
 MAX_HEADERS = 20
 MAX_WORKFLOWS = 100
@@ -42,6 +46,7 @@ MAX_WORKFLOWS = 100
 
 class WebhookCalls:
     def __init__(self, services: Services, webhooks: Webhooks) -> None:
+        self._services = services
         self._access = services.access
         self._webhooks = webhooks
 
@@ -49,7 +54,9 @@ class WebhookCalls:
         """With the signing secret, which is shown this once."""
         caller = await self._key(request)
         caller.require(Right.RUN)
-        made, secret = await self._webhooks.create(caller, read_endpoint(await read_object(request), None, caller))
+        wanted = await self._known(caller, read_endpoint(await read_object(request), None, caller), ())
+        with _own_words():
+            made, secret = await self._webhooks.create(caller, wanted)
         return json_answer(encode_endpoint(made, caller) | {"secret": secret})
 
     async def list_(self, request: Request) -> Response:
@@ -69,7 +76,10 @@ class WebhookCalls:
         caller.require(Right.RUN)
         before = await self._webhooks.get(caller, request.path_params["webhook_id"])
         wanted = read_endpoint(await read_object(request), before, caller)
-        return json_answer(encode_endpoint(await self._webhooks.change(caller, before.id, wanted), caller))
+        wanted = await self._known(caller, wanted, before.workflow_ids)
+        with _own_words():
+            changed = await self._webhooks.change(caller, before.id, wanted)
+        return json_answer(encode_endpoint(changed, caller))
 
     async def delete(self, request: Request) -> Response:
         caller = await self._key(request)
@@ -96,6 +106,24 @@ class WebhookCalls:
             encode_delivery(await self._webhooks.replay(caller, path["webhook_id"], path["delivery_id"]))
         )
 
+    async def _known(self, caller: Principal, wanted: EndpointIn, before: Sequence[str]) -> EndpointIn:
+        """With the workflows by the ids that their executions show, whichever of its two ids names one. Raises
+        InvalidInput for one that is not there; what the endpoint named before may be gone."""
+        workflows = self._services.workflows
+        if workflows is None or tuple(wanted.workflow_ids) == tuple(before):
+            return wanted
+        ids = []
+        for place, word in enumerate(wanted.workflow_ids):
+            if word in before:
+                ids.append(word)
+                continue
+            try:
+                ids.append((await find_workflow(workflows.definitions, caller, word)).view.id)
+            except WorkflowNotFound:
+                field = f"workflow_ids[{place}]"
+                raise InvalidInput(f"`{field}`: there is no workflow {word[:64]!r}.", field=field) from None
+        return msgspec.structs.replace(wanted, workflow_ids=tuple(dict.fromkeys(ids)))
+
     async def _key(self, request: Request) -> Principal:
         """An organization's key; webhooks are not a linked account's."""
         principal = await auth.organization(self._access, request)
@@ -103,12 +131,24 @@ class WebhookCalls:
         return principal
 
 
+@contextmanager
+def _own_words() -> Iterator[None]:
+    """Of an endpoint that cannot be, Refold's name for what is wrong."""
+    try:
+        yield
+    except InvalidInput as error:
+        message = error.message
+        for own, refold in _NAMES.items():
+            message = re.sub(rf"^`{own}\b", f"`{refold}", message)
+        raise InvalidInput(message, **error.details) from None
+
+
 def read_endpoint(posted: Mapping[str, Any], before: Endpoint | None, caller: Principal) -> EndpointIn:
     """What is not said stays. `url` and `events` are accepted spellings (one page of Refold's uses them)."""
     url = text_in(posted, "webhook_url", most=MAX_URL) or text_in(posted, "url", most=MAX_URL)
     if url is None and before is None:
         raise MissingField("webhook_url")
-    if url is not None and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).netloc):
+    if url is not None and not _is_address(url):
         raise InvalidInput("`webhook_url` is an address that starts with https:// or http://", field="webhook_url")
     given = posted.get("webhook_events", posted.get("events"))
     if given is None and before is None:
@@ -139,6 +179,14 @@ def read_endpoint(posted: Mapping[str, Any], before: Endpoint | None, caller: Pr
         "is_enabled": enabled,
     }
     return EndpointIn(**{**kept, **said})
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)
 
 
 def _of(before: Endpoint | None, name: str, default: Any) -> Any:

@@ -75,6 +75,8 @@ DEFAULT_TIMEOUT_S: Final = 7200.0
 MOST_NODES: Final = 500
 MOST_ITEMS: Final = 10_000
 MOST_DEPTH: Final = 5
+#: Characters of an event's name.
+MOST_EVENT_NAME: Final = 200
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

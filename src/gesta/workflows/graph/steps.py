@@ -17,6 +17,7 @@ from gesta.workflows.graph.definition import (
     BRANCHES,
     CONTAINERS,
     DEFAULT_CASE,
+    MOST_EVENT_NAME,
     MOST_ITEMS,
     PURE,
     Edge,
@@ -379,7 +380,7 @@ class _Stepper:
             case NodeType.WAIT_WEBHOOK:
                 wait = Wait(kind=WaitKind.WEBHOOK, until_us=until_us)
             case NodeType.WAIT_EVENT:
-                wait = Wait(kind=WaitKind.EVENT, key=str(input["event"]), until_us=until_us)
+                wait = Wait(kind=WaitKind.EVENT, key=_event_name(input["event"]), until_us=until_us)
             case NodeType.HUMAN:
                 wait = Wait(kind=WaitKind.HUMAN, until_us=until_us)
             case _:
@@ -482,6 +483,15 @@ class _Stepper:
 
 def _is_over(wait: Wait | None, at_us: int) -> TypeGuard[Wait]:
     return wait is not None and wait.until_us is not None and wait.until_us <= at_us
+
+
+def _event_name(rendered: Any) -> str:
+    """Of the event that is waited for. Raises InvalidInput for what no event can be called."""
+    name = str(rendered)
+    if not 0 < len(name) <= MOST_EVENT_NAME or not name.isprintable():
+        most = f"up to {MOST_EVENT_NAME} printable characters"
+        raise InvalidInput(f"`event` must come to a name of {most}, and came to {name[:64]!r}.", field="event")
+    return name
 
 
 def _kind(value: Any) -> str:

@@ -10,7 +10,7 @@ from gesta.kernel.errors import InvalidInput, TooLarge
 from gesta.kernel.slugs import slug_of
 from gesta.kernel.times import MAX_US
 from gesta.workflows.face import EventIn, ScheduleIn
-from gesta.workflows.graph.definition import Trigger, TriggerKind
+from gesta.workflows.graph.definition import MOST_EVENT_NAME, Trigger, TriggerKind
 from gesta.workflows.graph.expressions import ExpressionError, Scope
 from gesta.workflows.graph.kinds import MOST_SECONDS
 from gesta.workflows.graph.problems import shown
@@ -20,7 +20,6 @@ from gesta.workflows.runs.rows import encoder, sorted_encoder
 from gesta.workflows.triggers.schedules import US, Timing
 from gesta.workflows.triggers.settings import TriggerSettings
 
-MOST_EVENT_NAME = 200
 MOST_APPLICATION = 256
 MOST_KEY = 256
 MOST_NAME = 256
