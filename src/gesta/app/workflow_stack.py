@@ -8,17 +8,20 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
+import structlog
 
 from gesta.access.face import Access
 from gesta.app.settings import Settings, WorkflowSettings
 from gesta.app.trading_stack import TradingStack
 from gesta.desk.reading import Reading
 from gesta.kernel.clock import Clock
+from gesta.kernel.errors import Unavailable
 from gesta.kernel.ids import IdSource
 from gesta.ledger.store import StoredLedger
 from gesta.storage.program import Database
 from gesta.workflows.bulk.desk import JobDesk
 from gesta.workflows.definitions.desk import DefinitionDesk
+from gesta.workflows.definitions.rows import any_published
 from gesta.workflows.engine.leases import Leases
 from gesta.workflows.engine.on_demand import OnDemand
 from gesta.workflows.engine.settings import EMBEDDED, EngineSettings, beside, worker_name
@@ -40,6 +43,10 @@ from gesta.workflows.runtime import Engine
 from gesta.workflows.triggers.desk import TriggerDesk
 from gesta.workflows.triggers.settings import TriggerSettings
 from gesta.workflows.triggers.ticker import Ticker
+
+ENGINE = "gesta.workflows.engine.dbos_engine"
+
+log = structlog.get_logger("gesta.workflows")
 
 
 class WorkflowStack(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +168,8 @@ async def open_workflows(
         await service.start()
         if is_worker or (own.worker and own.carries):
             await engine.begin()
+        loading = asyncio.create_task(_load_engine(database), name="loading of the workflow engine")
+        stack.push_async_callback(_cancel, loading)
         stack.push_async_callback(ticker.stop)
         if not is_worker:
             await ticker.start()
@@ -185,6 +194,20 @@ async def open_workflows(
         )
 
 
+async def _load_engine(database: Database) -> None:
+    """A server that has something to start has its engine at hand: the first run does not wait a second for it."""
+    try:
+        if await database.read(any_published, snapshot=False):
+            await asyncio.to_thread(importlib.import_module, ENGINE)
+    except Unavailable as error:
+        log.info("workflows.engine_not_loaded_early", error=error.message)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def _engine(options: EngineSettings, database: Database, clock: Clock, leases: list[Leases]) -> OnDemand:
     """It begins with the first run; `leases` gets what says then that this process lives."""
 
@@ -197,7 +220,7 @@ def _engine(options: EngineSettings, database: Database, clock: Clock, leases: l
 
     async def make() -> Engine:
         # Loading it takes a second, which nobody else here has to wait for, and most servers never need it.
-        module = await asyncio.to_thread(importlib.import_module, "gesta.workflows.engine.dbos_engine")
+        module = await asyncio.to_thread(importlib.import_module, ENGINE)
         made: Engine = module.DbosEngine(options)
         return made
 

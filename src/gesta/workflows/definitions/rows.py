@@ -145,3 +145,8 @@ def version_of(row: Row) -> VersionRow:
     return VersionRow(
         version=row[0], definition=definition_of(bytes(row[1])), created_at_us=row[2], published_at_us=row[3]
     )
+
+
+def any_published() -> Program[bool]:
+    """Whether anything may be started by its name."""
+    return bool((yield Fetch(SQL["workflow.any_published"])))

@@ -70,3 +70,6 @@ WHERE organization = $1 AND status <> 'archived' AND (account = $2 OR account = 
   AND (lower(name) LIKE $3 ESCAPE '!' OR lower(alias) LIKE $3 ESCAPE '!' OR lower(slug) LIKE $3 ESCAPE '!'
     OR lower(description) LIKE $3 ESCAPE '!' OR id LIKE $3 ESCAPE '!' OR $3 = '')
   AND (slug = $4 OR $4 = '')
+
+-- name: workflow.any_published
+SELECT 1 FROM workflows WHERE published IS NOT NULL LIMIT 1
