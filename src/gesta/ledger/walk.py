@@ -16,7 +16,7 @@ from gesta.storage.program import Fetch, Program, Row
 NEAR = 512
 # A filtered page near an end first looks at twice as many index entries as it should need by the filter's share of all
 # rows; where that is more than this, it asks the tree at once.
-PROBE = 512
+PROBE = 1024
 # So few matching rows are found by listing the blocks that hold any.
 RARE = 1024
 # With more counters than this the database adds up; with fewer it is cheaper done here.
