@@ -127,6 +127,18 @@ async def test_all_that_is_wrong_is_told(client: httpx.AsyncClient) -> None:
     assert (await client.get(ROOT)).json()["total"] == 0
 
 
+async def test_a_run_of_what_is_not_stored_is_called_as_that(client: httpx.AsyncClient) -> None:
+    written = {"name": "By hand", "nodes": [{"id": "start", "type": "start"}]}
+    for body, name in (({}, "By hand"), ({"name": "Mine"}, "Mine")):
+        reply = await client.post(RUNS, json={"definition": written, "wait_s": 5, **body})
+        assert (reply.status_code, reply.json()["run"]["name"]) == (200, name)
+    text = "name: By hand\nnodes: [{id: start, type: start}]"
+    assert (await client.post(RUNS, json={"definition": text})).json()["run"]["name"] == "By hand"
+    for odd in ("a\u200b", "", 5):
+        reply = await client.post(RUNS, json={"definition": {**written, "name": odd}})
+        assert reply.status_code == 400 or reply.json()["run"]["name"].startswith("Execution for workflow ")
+
+
 async def test_what_a_run_is_started_with_is_told_by_this_dialects_words(
     client: httpx.AsyncClient, made: dict[str, Any]
 ) -> None:

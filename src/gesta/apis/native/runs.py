@@ -20,7 +20,7 @@ from gesta.apis.native.definitions import answer
 from gesta.apis.native.executors import KEY_HEADER, Enter
 from gesta.apis.native.reads import Reads
 from gesta.apis.native.run_tree import view_batches, view_recorded, view_tree, view_waits
-from gesta.apis.native.workflow_codec import answer_of, decode_definition, view_checkout
+from gesta.apis.native.workflow_codec import answer_of, decode_definition, name_of, view_checkout
 from gesta.apis.native.workflow_models import RefundModel, RerunModel, ResumeModel, StartRunModel
 from gesta.kernel.errors import Conflict, Forbidden, InvalidInput, NotFound
 from gesta.ledger.lifecycle import TERMINAL
@@ -111,9 +111,10 @@ class RunRoutes:
             for name in ("external_ref", "source_system", "client_safe_metadata")
             if (value := getattr(posted, name)) is not None
         }
-        definition = None
+        definition, name = None, posted.name
         if posted.definition is not None:
             definition = await asyncio.to_thread(decode_definition, posted.definition, posted.form)
+            name = name or await asyncio.to_thread(name_of, posted.definition)
         return StartRun(
             workflow=posted.workflow or "",
             definition=definition,
@@ -125,7 +126,7 @@ class RunRoutes:
             environment="" if posted.environment is None else posted.environment.value,
             run_id=posted.id,
             key=key,
-            name=posted.name,
+            name=name,
             attributes=attributes,
             customer_email=posted.customer_email,
             success_url=posted.success_url,

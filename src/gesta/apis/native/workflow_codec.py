@@ -28,6 +28,8 @@ _ANSWER = {"status_code", "body"}
 
 # -- definitions
 
+MOST_RUN_NAME = 256
+
 
 def decode_definition(written: Mapping[str, Any] | str, form: str) -> Definition:
     """Raises InvalidInput: `field` begins with `definition`, `problems` has everything that is wrong."""
@@ -36,6 +38,12 @@ def decode_definition(written: Mapping[str, Any] | str, form: str) -> Definition
     except InvalidInput as error:
         field = f"definition.{error.field}" if error.field else "definition"
         raise InvalidInput(error.message, field=field, problems=error.details.get("problems", [])) from None
+
+
+def name_of(written: Mapping[str, Any] | str) -> str | None:
+    """What a definition that was decoded calls itself, as far as a run may be called so."""
+    name = header_of(written).name[:MOST_RUN_NAME].strip()
+    return name if name and name.isprintable() else None
 
 
 def decode_draft(posted: WorkflowModel) -> Draft:
