@@ -58,6 +58,22 @@ async def test_a_parameter_that_is_no_path_is_named(house: House) -> None:
         assert "endpointId" in answer.json()["message"]
 
 
+async def test_messages_name_things_as_their_caller_does(house: House) -> None:
+    draft = await house.workflow(published=False)
+    run_id = await start(house, await house.workflow(LOGGING))
+    async with house.client() as client:
+        body = PUBLIC | {"workflowId": draft}
+        for answer, word in (
+            (await client.post("/v1/executions", json=body), draft),
+            (await client.post(f"/v1/workflows/{draft}/run", json={"version": 9}), draft),
+            (await client.get("/v1/workflows/wf_" + "0" * 24), "wf_" + "0" * 24),
+            (await client.post(f"/v1/runs/{run_id}/cancel"), run_id),
+            (await client.post(f"/v1/runs/{run_id}/nodes/other/resume"), run_id),
+        ):
+            assert answer.status_code in (404, 409)
+            assert word in answer.json()["message"]
+
+
 # -- what a client token shows in every list
 
 

@@ -6,6 +6,7 @@ kept clear of those four.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gesta.apis.b3os.codec import RUN_PREFIX, WORKFLOW_PREFIX
 from gesta.apis.common.errors import BodyTimeout, MethodNotAllowed, request_id_of, retry_after
 from gesta.kernel.errors import (
     CallerError,
@@ -161,6 +163,16 @@ TABLE: tuple[tuple[type[GestaError], Callable[[GestaError], int]], ...] = (
 )
 
 
+# The server's own ids, as the record has them and messages of the front door name them.
+_OWN_IDS = re.compile(r"\b([Rr]un|[Ww]orkflow) ([0-9a-f]{24})\b", re.ASCII)
+_PREFIX_OF = {"run": RUN_PREFIX, "workflow": WORKFLOW_PREFIX}
+
+
+def _as_printed(message: str) -> str:
+    """A message that names runs and workflows as this dialect does."""
+    return _OWN_IDS.sub(lambda found: f"{found[1]} {_PREFIX_OF[found[1].lower()]}{found[2]}", message)
+
+
 def envelope_of(code: int, message: str, request_id: str) -> dict[str, Any]:
     return {"code": code, "message": message, "data": None, "requestId": request_id}
 
@@ -172,6 +184,6 @@ def render(request: Request, error: GestaError) -> Response:
     headers = retry_after(error)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    message = CODES[code] if status >= 500 else error.message
+    message = CODES[code] if status >= 500 else _as_printed(error.message)
     body = msgspec.json.encode(envelope_of(code, message, request_id_of(request)))
     return Response(body, status_code=status, headers=headers, media_type="application/json")
