@@ -50,7 +50,7 @@ WRITING = [
     *((f"{SCHEDULED}/{{schedule_id}}", method) for method in ("GET", "PUT", "DELETE")),
     *((f"{SCHEDULED}/{{schedule_id}}/{verb}", "PUT") for verb in ("pause", "resume")),
     *((f"{PUBLIC}/linked-account", method) for method in ("GET", "POST", "PUT")),
-    (f"{PUBLIC}/linked-account/{{linked_account_id}}", "GET"),
+    *((f"{PUBLIC}/linked-account/{{linked_account_id}}", method) for method in ("GET", "DELETE")),
 ]
 OPERATIONS = [*READING, *WRITING]
 EITHER: list[dict[str, list[str]]] = [{"sessionToken": []}, {"apiKey": [], "linkedAccount": []}]
