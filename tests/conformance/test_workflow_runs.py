@@ -257,6 +257,30 @@ async def test_a_wait_is_over_at_its_time(start: Start) -> None:
     assert (over.status, house.remote.keys[f"{over.id}/late"]) == (Status.SUCCEEDED, 1)
 
 
+@pytest.mark.parametrize("failures", [0, 1])
+async def test_nothing_ends_before_what_it_waited_for(house: House, failures: int) -> None:
+    house.remote.gates["slow"] = asyncio.Event()
+    house.remote.failing["quick"] = failures
+    links = ("start>slow", "start>quick", "slow>join", "quick>join")
+    started = await house.start(flow(node("slow"), node("quick"), node("join", "merge"), links=links))
+    await house.remote.began("slow")
+    await house.remote.began("quick")
+    for _ in range(50):  # what `quick` comes to is had before the clock goes on
+        await asyncio.sleep(0)
+    house.clock.advance_us(5 * S)
+    house.remote.gates["slow"].set()
+    over = await house.ended(started.execution.id)
+    progress = (await house.runs.run(house.principal, over.id)).progress
+    assert progress is not None
+    visits = progress.runs
+    slow = visits["slow"].finished_at_us
+    assert slow is not None
+    assert over.finished_at_us is not None
+    assert over.finished_at_us >= slow
+    if not failures:
+        assert (visits["quick"].finished_at_us, visits["join"].finished_at_us) == (slow - 5 * S, slow)
+
+
 async def test_an_answer_that_does_not_fit_the_form_is_refused_and_the_node_waits_on(house: House) -> None:
     form = {"type": "object", "required": ["sum"], "properties": {"sum": {"enum": [0, "{{input.most}}"]}}}
     definition = flow(node("ask", "human", title="How much?", form=form), links=("start>ask",))

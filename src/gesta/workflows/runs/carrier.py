@@ -324,9 +324,12 @@ class _Segment:
         is_direct = claimed.is_new and len(wave) == 1 and not claimed.plan.may_take_long
         texts = [await self.steps.attempt(wave[0])] if is_direct else await self.steps.perform(wave)
         given = [(path, _given_decoder.decode(text)) for path, text in zip(paths, texts, strict=True)]
-        # What was done counts, also beside something that ends the run.
-        for path, each in sorted(given, key=lambda pair: pair[1].outcome != "done"):
-            event = self._event(path, each)
+        # What was done counts, also beside something that ends the run; and time goes on from one to the next, so that
+        # nothing ends before what it waited for.
+        latest_us = 0
+        for path, each in sorted(given, key=lambda pair: (pair[1].outcome != "done", pair[1].at_us)):
+            latest_us = max(latest_us, each.at_us)
+            event = self._event(path, msgspec.structs.replace(each, at_us=latest_us))
             if event is not None:
                 await self._step(event)
         self.is_handed_back = any(each.outcome == "elsewhere" for _, each in given)
