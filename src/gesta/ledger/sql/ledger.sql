@@ -321,6 +321,23 @@ SELECT count(*) FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
 WHERE @ints(x.cell, $2)
 -- end
 
+-- name: merged.count_all
+-- As merged.count, of all cells: PostgreSQL's index does not have the cell.
+-- sqlite:
+WITH b AS MATERIALIZED (
+  SELECT value->>0 AS run_group, value->>1 AS from_at, value->>2 AS from_rid, value->>3 AS at, value->>4 AS rid
+  FROM json_each($1))
+SELECT count(*) FROM b CROSS JOIN executions x
+WHERE x.run_group = b.run_group AND x.created_at >= b.from_at AND x.created_at <= b.at
+  AND (x.created_at, x.rid) >= (b.from_at, b.from_rid) AND (x.created_at, x.rid) < (b.at, b.rid)
+-- postgres:
+SELECT count(*) FROM jsonb_array_elements($1::jsonb) b CROSS JOIN LATERAL (
+  SELECT 1 FROM executions
+  WHERE run_group = (b.value->>0)::bigint
+    AND (created_at, rid) >= ((b.value->>1)::bigint, (b.value->>2)::bigint)
+    AND (created_at, rid) < ((b.value->>3)::bigint, (b.value->>4)::bigint) OFFSET 0) x
+-- end
+
 -- name: merged.keys
 -- Of the rows that merged.count counts, $3 keys after the oldest $4.
 -- sqlite:
