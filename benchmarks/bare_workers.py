@@ -22,6 +22,7 @@ from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, Enque
 
 from benchmarks.databases import temporary_folder
 from benchmarks.fleet import CALLERS, OVER_S, begin, end, none_left
+from benchmarks.harness import CpuClock, cpu_of
 
 QUEUE = "flows"
 VERSION = "1"
@@ -43,7 +44,8 @@ async def flow(steps: int) -> None:
 
 
 class Bare:
-    def __init__(self, client: DBOSClient, database: asyncpg.Connection) -> None:
+    def __init__(self, client: DBOSClient, database: asyncpg.Connection, cpu: CpuClock) -> None:
+        self.cpu = cpu
         self._client = client
         self._database = database
 
@@ -87,7 +89,7 @@ async def bare(url: str, workers: int) -> AsyncIterator[Bare]:
             )
             connection = await asyncpg.connect(url)
             try:
-                yield Bare(client, connection)
+                yield Bare(client, connection, cpu_of(*(child.pid for child in children)))
             finally:
                 await connection.close()
                 client.destroy()

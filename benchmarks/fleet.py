@@ -15,6 +15,7 @@ import asyncpg
 import msgspec
 
 from benchmarks.databases import temporary_folder
+from benchmarks.harness import CpuClock, cpu_of
 from benchmarks.served import SETTINGS, Caller, Process, request, serve_arguments
 from gesta.access.bootstrap import Bootstrap, bootstrap
 from gesta.app.build import open_core
@@ -38,7 +39,7 @@ steps_module = "benchmarks.workflow_steps"
 
 
 class Fleet:
-    """`callers`: connections to the server. `workers`: by their `--name`."""
+    """`callers`: connections to the server. `workers`: by their `--name`. `cpu`: of the server and the workers."""
 
     def __init__(
         self,
@@ -47,9 +48,11 @@ class Fleet:
         callers: list[Caller],
         database: asyncpg.Connection | None,
         workers: dict[str, Child],
+        cpu: CpuClock,
     ) -> None:
         self.database = database
         self.workers = workers
+        self.cpu = cpu
         self._place = place
         self._callers = callers
         self._headers = {"Authorization": f"Bearer {made.bearer.secret}", "Content-Type": "application/json"}
@@ -135,7 +138,8 @@ async def fleet(url: str, workers: int, *, concurrency: int = 64, callers: int =
                 arguments = ["--config", str(config), "--database", url, "--name", f"w{number}"]
                 command = ["-c", "from gesta.cli import main; main()", "worker", *arguments]
                 children[f"w{number}"] = await begin(command, "carries runs", folder / f"w{number}.log")
-            yield Fleet(made, place, connections, connection, children)
+            cpu = cpu_of(server.pid, *(child.pid for child in children.values()))
+            yield Fleet(made, place, connections, connection, children, cpu)
         finally:
             for caller in connections:
                 caller.close()

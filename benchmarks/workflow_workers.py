@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from benchmarks.bare_workers import bare
 from benchmarks.databases import temporary_postgres
 from benchmarks.fleet import fleet
-from benchmarks.harness import Lap, Laps, Report, against, bar, percentile, ratio
+from benchmarks.harness import CpuClock, Lap, Laps, Report, against, bar, percentile, ratio
 
 DATABASES = False
 GOAL = 1.3
@@ -27,12 +27,16 @@ PACED = 100
 
 
 class Side(Protocol):
+    cpu: CpuClock
+
     async def over(self) -> int: ...
     async def taken_ms(self, of_last: int) -> list[float]: ...
 
 
 @dataclass
 class Measured:
+    # Of the database's server.
+    cpu: CpuClock
     drained: Laps = field(default_factory=Laps)
     # The part of it until all were on disk.
     handed: Laps = field(default_factory=Laps)
@@ -40,14 +44,15 @@ class Measured:
 
 
 async def drain(side: Side, start: Callable[[int], Coroutine[Any, Any, None]], count: int, into: Measured) -> None:
-    """From the first one handed over until all are over."""
-    began = time.perf_counter()
+    """From the first one handed over until all are over. CPU: of all processes, this one and the database's too."""
+    cpu, own_s, began = into.cpu() + side.cpu(), time.process_time(), time.perf_counter()
     await start(count)
     handed_s = time.perf_counter() - began
     left = await side.over()
     if left:
         raise RuntimeError(f"{left} of {count} runs are not over")
-    into.drained.laps.append(Lap(count, time.perf_counter() - began, 0.0, 0.0))
+    wall_s, own_s = time.perf_counter() - began, time.process_time() - own_s
+    into.drained.laps.append(Lap(count, wall_s, own_s, into.cpu() + side.cpu() - cpu))
     into.handed.laps.append(Lap(count, handed_s, 0.0, 0.0))
 
 
@@ -68,24 +73,28 @@ def nodes_of(count: int) -> list[dict[str, Any]]:
     return [{"id": f"n{number}", "type": "python", "function": "touch"} for number in range(count)]
 
 
-async def measure_bare(url: str, workers: int, counts: dict[int, int], paced: int, into: dict[Any, Measured]) -> None:
+async def measure_bare(
+    url: str, cpu: CpuClock, workers: int, counts: dict[int, int], paced: int, into: dict[Any, Measured]
+) -> None:
     async with bare(url, workers) as side:
         for steps, count in counts.items():
             await side.start(steps, 8)
             await side.over()
-            measured = into.setdefault((steps, workers, "bare"), Measured())
+            measured = into.setdefault((steps, workers, "bare"), Measured(cpu))
             await drain(side, lambda many, steps=steps: side.start(steps, many), count, measured)
             await pace(side, lambda _, steps=steps: side.start_one(steps), paced, measured)
 
 
-async def measure_gesta(url: str, workers: int, counts: dict[int, int], paced: int, into: dict[Any, Measured]) -> None:
+async def measure_gesta(
+    url: str, cpu: CpuClock, workers: int, counts: dict[int, int], paced: int, into: dict[Any, Measured]
+) -> None:
     async with fleet(url, workers) as side:
         for steps, count in counts.items():
             name = f"flow{steps}"
             await side.publish(name, nodes_of(steps))
             await side.start(name, 8)
             await side.over()
-            measured = into.setdefault((steps, workers, "gesta"), Measured())
+            measured = into.setdefault((steps, workers, "gesta"), Measured(cpu))
             await drain(side, lambda many, name=name: side.start(name, many), count, measured)
             await pace(side, lambda number, name=name: side.start_one(name, number), paced, measured)
         if failed := await side.total() - await side.total(status="succeeded"):
@@ -103,7 +112,7 @@ async def measure(database: str, options: Any) -> None:
         for _, workers in itertools.product(range(rounds), WORKERS):
             for one in (measure_bare, measure_gesta):
                 name = f"runs{next(numbers)}"
-                await one(await postgres.create(name), workers, counts, paced, kept)
+                await one(await postgres.create(name), postgres.cpu, workers, counts, paced, kept)
                 await postgres.drop(name)
                 advance(1)
     show(kept)
@@ -113,7 +122,7 @@ def show(kept: dict[Any, Measured]) -> None:
     report = Report(
         "workflows-workers",
         "Runs that workers carry out, on PostgreSQL",
-        ["nodes", "workers", "runs/s", "handed/s", "bare/s", "÷ bare", "p50", "p99", "bare p50", "bare p99"],
+        ["nodes", "workers", "runs/s", "bare/s", "÷ bare", "CPU ÷", "p50", "p99", "bare p50", "bare p99"],
         f"Goal: at most {GOAL} of as many bare DBOS processes draining one queue. p50, p99: from start to end, at"
         f" {PACE_PER_S:g} runs a second.",
     )
@@ -123,9 +132,9 @@ def show(kept: dict[Any, Measured]) -> None:
             f"{steps}",
             f"{workers}",
             f"{mine.drained.rate:,.0f}",
-            f"{mine.handed.rate:,.0f}",
             f"{floor.drained.rate:,.0f}",
             against(ratio(mine.drained, floor.drained), GOAL),
+            f"{ratio(mine.drained, floor.drained, 'cpu_us'):.2f}",
             *(f"{percentile(each.paced_ms, at):,.0f} ms" for each in (mine, floor) for at in (0.5, 0.99)),
         )
         for name, each in (("gesta", mine), ("bare", floor)):
