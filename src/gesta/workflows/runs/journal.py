@@ -458,7 +458,8 @@ def _tell(run: RunRow, plan: Plan, events: Sequence[NewEvent], now_us: int) -> P
     if status is not None:
         if status in TERMINAL:
             detail = msgspec.structs.replace(detail, payment_status=at_end(detail.payment_status, status))
-        if execution.status is Status.QUEUED and status in TERMINAL and execution.started_at_us is None:
+        if execution.status is Status.QUEUED and execution.started_at_us is None:
+            # Over, or waiting, before anybody carried anything out.
             asked.insert(0, Transition(event=_started(now_us), status=Status.RUNNING))
         asked.append(Transition(event=_outcome_event(progress, status, now_us), status=status, detail=detail))
     elif asked:
