@@ -144,6 +144,8 @@ class RunModel(_In, frozen=True, kw_only=True, tag_field="kind", tag="run"):
     client_safe_metadata: Any = None
     error: LongText | None = None
     nodes: Annotated[tuple[NodeModel, ...], Meta(max_length=1000)] = ()
+    workflow_version: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
+    source_run_id: Annotated[Token | None, Meta(description="The run that this one is again.")] = None
 
 
 DetailModel = FillModel | ExecutorModel | RunModel
