@@ -190,12 +190,9 @@ def _apply(organization: int, seq: int, writes: _Writes) -> Program[None]:
     if writes.refs:
         yield Many(SQL["ref.add"], sorted(writes.refs))
     reach("ledger.append.rows")
-    tails = yield from tree.tails(writes.entries)
-    for scope in sorted(writes.entries):
-        yield from tree.add(scope, tails[scope], sorted(writes.entries[scope]))
+    yield from tree.add({scope: sorted(of_scope) for scope, of_scope in writes.entries.items()})
     yield from daily.put(organization, writes.days)
     yield Fetch(SQL["stream.advance"], (organization, seq))
-    yield Fetch(SQL["stream.notify"], (f"{organization}:{seq}",))
     reach("ledger.append.counted")
 
 

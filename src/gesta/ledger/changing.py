@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -47,12 +47,15 @@ def transition(
     return after[-1]
 
 
-def transitions(organization: int, asked: Sequence[Asked], now_us: int) -> Program[list[Execution]]:
+def transitions(
+    organization: int, asked: Sequence[Asked], now_us: int, *, rows: Mapping[str, Row] | None = None
+) -> Program[list[Execution]]:
     """Many changes in the order given, each with its event: what each made of its execution. An execution that changes
-    more than once is written once, as it stands last. One that fails (`changed`, NotFound) fails all."""
+    more than once is written once, as it stands last. One that fails (`changed`, NotFound) fails all. `rows`: what the
+    same transaction has read of them already, by id."""
     locked = yield Fetch(SQL["stream.lock"], (organization,))
     seq = int(locked[0][0])
-    held = yield from _hold(organization, asked)
+    held = yield from _hold(organization, asked, rows or {})
     made, events = [], []
     for one, (execution_id, account, change) in enumerate(asked, start=1):
         execution = held[execution_id, account]
@@ -70,10 +73,12 @@ def transitions(organization: int, asked: Sequence[Asked], now_us: int) -> Progr
     return made
 
 
-def _hold(organization: int, asked: Sequence[Asked]) -> Program[dict[tuple[str, int | None], _Held]]:
+def _hold(
+    organization: int, asked: Sequence[Asked], known: Mapping[str, Row]
+) -> Program[dict[tuple[str, int | None], _Held]]:
     """What is to change, by the id and account that were asked for. Raises NotFound."""
     wanted = list(dict.fromkeys((one.execution_id, one.account) for one in asked))
-    found: dict[str, Row] = {}
+    found = dict(known)
     if len(wanted) > 1:
         for first in range(0, len(wanted), READ_AT_ONCE):
             keys = [key_of(id_) for id_, _ in wanted[first : first + READ_AT_ONCE]]
@@ -137,9 +142,7 @@ def _count(organization: int, changed: Collection[_Held]) -> Program[None]:
         daily.collect(days, before.account, left, before.created_at_us, before.detail, -1)
         daily.collect(days, before.account, entered, before.created_at_us, after.detail)
     if moves:
-        tails = yield from tree.tails(sorted(moves))
-        for scope in sorted(moves):
-            yield from tree.move(scope, tails[scope], sorted(moves[scope]))
+        yield from tree.move({scope: sorted(of_scope) for scope, of_scope in moves.items()})
     yield from daily.put(organization, days)
 
 
@@ -260,4 +263,3 @@ def event_row(organization: int, rid: int, event: Event) -> tuple[Any, ...]:
 
 def _advance(organization: int, seq: int) -> Program[None]:
     yield Fetch(SQL["stream.advance"], (organization, seq))
-    yield Fetch(SQL["stream.notify"], (f"{organization}:{seq}",))

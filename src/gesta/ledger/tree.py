@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -81,8 +81,26 @@ def tails(scopes: Iterable[int]) -> Program[dict[int, Tail]]:
     return found
 
 
-def add(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[None]:
-    """Count new rows, which are already in the table. `entries` in order of key."""
+def add(entries: Mapping[int, Sequence[Entry]]) -> Program[None]:
+    """Count new rows, which are already in the table, in each of these scopes. Entries in order of key."""
+    scopes = sorted(entries)
+    found = yield from tails(scopes)
+    deltas: dict[int, Deltas] = {}
+    swollen: dict[int, list[tuple[Key, int]]] = {}
+    for scope in scopes:
+        deltas[scope], swollen[scope] = yield from _taken(scope, found[scope], entries[scope])
+    yield _put(deltas)
+    for scope in scopes:
+        for low, count in swollen[scope]:
+            yield from _cut_block(scope, found[scope], low, count)
+        if swollen[scope]:
+            yield from _find_tail(scope, found[scope])
+        yield from _grow(scope, found[scope])
+    yield Many(SQL["scope.put"], [(scope, encode_json(found[scope]).decode()) for scope in scopes])
+
+
+def _taken(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[tuple[Deltas, list[tuple[Key, int]]]]:
+    """What these rows add to the counters, and the blocks that become too large."""
     deltas: Deltas = Counter()
     boundary = tail.levels[0].low
     first = bisect_left(entries, boundary, key=lambda entry: entry[:2])
@@ -91,22 +109,30 @@ def add(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[None]:
     swollen = yield from _insert(scope, tail, late, deltas)
     if tail.levels[0].count > 2 * BLOCK:
         swollen.append((tail.levels[0].low, tail.levels[0].count))
-    yield _put(scope, deltas)
-    for low, count in swollen:
-        yield from _cut_block(scope, tail, low, count)
-    if swollen:
-        yield from _find_tail(scope, tail)
-    yield from _grow(scope, tail)
-    yield Fetch(SQL["scope.put"], (scope, encode_json(tail).decode()))
+    return deltas, swollen
 
 
-def move(scope: int, tail: Tail, moves: Sequence[Move]) -> Program[None]:
-    """Count rows under other cells of the same kind. `moves` in order of key."""
+def move(moves: Mapping[int, Sequence[Move]]) -> Program[None]:
+    """Count rows under other cells of the same kind, in each of these scopes. Moves in order of key."""
+    scopes = sorted(moves)
+    found = yield from tails(scopes)
+    deltas: dict[int, Deltas] = {}
+    left_behind: list[tuple[int, int, int, int, int]] = []
+    for scope in scopes:
+        deltas[scope], left = yield from _moved(scope, found[scope], moves[scope])
+        left_behind += [(scope, level, counter, *low) for level, counter, low in sorted(left)]
+    if left_behind:
+        yield _put(deltas)
+        yield Many(SQL["tally.drop_empty"], left_behind)
+
+
+def _moved(scope: int, tail: Tail, moves: Sequence[Move]) -> Program[tuple[Deltas, set[tuple[int, int, Key]]]]:
+    """What these moves add to the counters, and the counters that may come to nothing."""
     deltas: Deltas = Counter()
     left_behind: set[tuple[int, int, Key]] = set()
     keys = [key for key, before, after in moves if before != after]
     if not keys:
-        return
+        return deltas, left_behind
     pairs = [(before, after) for _, before, after in moves if before != after]
     counters = {pair: (set(counted_as(pair[0])), set(counted_as(pair[1]))) for pair in set(pairs)}
     changes = [(counters[pair][0] - counters[pair][1], counters[pair][1] - counters[pair][0]) for pair in pairs]
@@ -118,8 +144,7 @@ def move(scope: int, tail: Tail, moves: Sequence[Move]) -> Program[None]:
                 left_behind.add((level, counter, low))
             for counter in entered:
                 deltas[level, counter, low] += 1
-    yield _put(scope, deltas)
-    yield Many(SQL["tally.drop_empty"], [(scope, level, counter, *low) for level, counter, low in sorted(left_behind)])
+    return deltas, left_behind
 
 
 def _lows(scope: int, tail: Tail, level: int, keys: Sequence[Key]) -> Program[list[Key]]:
@@ -134,10 +159,14 @@ def _lows(scope: int, tail: Tail, level: int, keys: Sequence[Key]) -> Program[li
     return older + [newest] * (len(keys) - first)
 
 
-def _put(scope: int, deltas: Deltas) -> Many:
+def _put(deltas: Mapping[int, Deltas]) -> Many:
     # In one order everywhere: two writers that touch the same counters must not wait for each other crosswise.
-    ordered = sorted((level, counter, low, count) for (level, counter, low), count in deltas.items())
-    return Many(SQL["tally.add"], [(scope, level, counter, *low, count) for level, counter, low, count in ordered])
+    ordered = [
+        (scope, level, counter, *low, count)
+        for scope in sorted(deltas)
+        for (level, counter, low), count in sorted(deltas[scope].items())
+    ]
+    return Many(SQL["tally.add"], ordered)
 
 
 def _append(tail: Tail, entries: Sequence[Entry], deltas: Deltas) -> None:
@@ -295,7 +324,7 @@ def _replace(scope: int, level: int, low: Key, sums: dict[Key, Counter[int]]) ->
     for start, cells in sums.items():
         for counter, count in cells.items():
             deltas[level, counter, start] += count
-    yield _put(scope, deltas)
+    yield _put({scope: deltas})
 
 
 def _find_tail(scope: int, tail: Tail) -> Program[None]:
@@ -320,7 +349,7 @@ def _grow(scope: int, tail: Tail) -> Program[None]:
         for low, counters in sums.items():
             for counter, count in counters.items():
                 deltas[level, counter, low] += count
-        yield _put(scope, deltas)
+        yield _put({scope: deltas})
         newest = max(sums)
         tail.levels[-1] = Level(*newest, len(children) - (len(sums) - 1) * FANOUT)
         tail.levels.append(Level(*FIRST, len(sums)))

@@ -4,18 +4,16 @@ INSERT INTO streams (organization, seq) VALUES ($1, 0)
 ON CONFLICT (organization) DO UPDATE SET seq = streams.seq RETURNING seq
 
 -- name: stream.advance
+-- And tell other processes, which hear of it once for each transaction.
+-- sqlite:
 UPDATE streams SET seq = $2 WHERE organization = $1
+-- postgres:
+WITH advanced AS (UPDATE streams SET seq = $2::bigint WHERE organization = $1::bigint)
+SELECT pg_notify('gesta_feed', concat($1::bigint, ':', $2::bigint))
+-- end
 
 -- name: stream.head
 SELECT seq FROM streams WHERE organization = $1
-
--- name: stream.notify
--- Tell other processes, once per transaction and organization.
--- sqlite:
-SELECT 1 WHERE $1 IS NULL
--- postgres:
-SELECT pg_notify('gesta_feed', $1)
--- end
 
 -- name: execution.keys
 -- Which of these keys exist, and whose they are.

@@ -8,7 +8,7 @@ after another, so that what is read here stays true until it is written.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -29,7 +29,7 @@ from gesta.ledger.records import (
     Outcome as Recorded,
 )
 from gesta.ledger.rows import execution_of
-from gesta.storage.program import Fetch, Many, Op, Program
+from gesta.storage.program import Fetch, Many, Op, Program, Row
 from gesta.workflows.graph.plan import Plan
 from gesta.workflows.graph.progress import (
     Event,
@@ -198,28 +198,29 @@ def claim(segment: SegmentId, owner: str, plans: Plans, now_us: int) -> Program[
     if run is None or run.segment != segment.number or run.state not in (RunState.DUE, RunState.RUNNING):
         return None
     plan = yield from plans.of(run)
-    execution = yield from _execution(run)
+    row = yield from _row(run)
+    execution = execution_of(row)
     after = msgspec.structs.replace(run, state=RunState.RUNNING, owner=owner, fence=run.fence + 1, updated_at_us=now_us)
     yield Fetch(SQL["run.put"], put_row_of(after))
     reach("workflows.claim")
     if Status.RUNNING in TRANSITIONS[Kind.RUN][execution.status]:
         word = "run.started" if execution.started_at_us is None else "run.resumed"
         event = NewEvent(type=word, title=word.removeprefix("run.").capitalize(), at_us=now_us)
-        change = Transition(event=event, status=Status.RUNNING)
-        execution = yield from changing.transition(run.organization, run.id, None, change, now_us)
+        asked = changing.Asked(run.id, None, Transition(event=event, status=Status.RUNNING))
+        (execution,) = yield from changing.transitions(run.organization, [asked], now_us, rows={run.id: row})
         yield from tell(run, execution, told_of([event]), now_us)
     return Claimed(run=after, plan=plan, is_new=run.state == RunState.DUE)
 
 
 def advance(claimed: Claimed, wave: int, events: Sequence[NewEvent], after: Progress, now_us: int) -> Program[Changed]:
     """What a segment's waves did up to this one, on the timeline. Nothing for a process that lost the run."""
-    run = yield from _mine(claimed)
-    if run is None:
+    mine = yield from _mine(claimed)
+    if mine is None:
         return NOTHING
-    told = msgspec.structs.replace(run, progress=after)
-    yield Fetch(SQL["run.wave"], (run.organization, run.id, wave))
+    told = msgspec.structs.replace(mine.run, progress=after)
+    yield Fetch(SQL["run.wave"], (told.organization, told.id, wave))
     reach("workflows.advance")
-    return (yield from _tell(told, claimed.plan, events, now_us))
+    return (yield from _tell(told, claimed.plan, events, now_us, is_heard=mine.is_heard))
 
 
 def settle(
@@ -227,11 +228,11 @@ def settle(
 ) -> Program[Changed]:
     """The end of a segment: the run is over, or parked, or goes on at once with what came for it meanwhile. `events`
     are what happened up to `before`, and is not told yet."""
-    run = yield from _mine(claimed)
-    if run is None:
+    mine = yield from _mine(claimed)
+    if mine is None:
         return NOTHING
-    progress = after
-    wakes = yield Fetch(SQL["wake.all"], (run.organization, run.id))
+    run, progress = mine.run, after
+    wakes = (yield Fetch(SQL["wake.all"], (run.organization, run.id))) if mine.has_wakes else []
     for (wake,) in wakes:
         progress = _step(claimed.plan, progress, _woken_decoder.decode(bytes(wake)))
     if run.stop_asked:
@@ -240,16 +241,25 @@ def settle(
         yield Fetch(SQL["wake.clear"], (run.organization, run.id))
     reach("workflows.settle")
     told = (*events, *events_between(claimed.plan, before, progress))
-    return (yield from _put(run, claimed.plan, told, progress, now_us))
+    return (yield from _put(run, claimed.plan, told, progress, now_us, is_heard=mine.is_heard))
 
 
-def _mine(claimed: Claimed) -> Program[RunRow | None]:
-    """The run as it was claimed, and whether it is to stop. None for a process that lost it."""
+class _Mine(NamedTuple):
+    """A run as it was claimed, and whether it is to stop now; whether something came for it, and anybody is told."""
+
+    run: RunRow
+    has_wakes: bool
+    is_heard: bool
+
+
+def _mine(claimed: Claimed) -> Program[_Mine | None]:
+    """None for a process that lost the run."""
     run = claimed.run
     rows = yield Fetch(SQL["run.mine"], (run.organization, run.id))
-    if not rows or rows[0][:2] != (RunState.RUNNING, run.fence):
+    if not rows or (rows[0][0], rows[0][1]) != (RunState.RUNNING, run.fence):
         return None
-    return msgspec.structs.replace(run, stop_asked=bool(rows[0][2]))
+    _, _, stop_asked, has_wakes, is_heard = rows[0]
+    return _Mine(msgspec.structs.replace(run, stop_asked=bool(stop_asked)), bool(has_wakes), bool(is_heard))
 
 
 # -- what comes from outside
@@ -357,7 +367,7 @@ def again(
     if run is None or run.state != RunState.OVER:
         return NOTHING
     plan = yield from plans.of(run)
-    detail = (yield from _execution(run)).detail
+    detail = execution_of((yield from _row(run))).detail
     assert isinstance(detail, RunDetail)
     if not is_paid(detail):
         raise Conflict(f"Run {run_id} is not paid ({detail.payment_status}); start a new execution.", run_id=run_id)
@@ -382,13 +392,15 @@ def _worked(plans: Plans, plan: Plan, progress: Progress, event: Event) -> Progr
     return plans.worked(plan, (progress, event), lambda: _step(plan, progress, event))
 
 
-def _execution(run: RunRow) -> Program[Execution]:
+def _row(run: RunRow) -> Program[Row]:
     row = yield from changing.find(run.organization, run.id, None)
     assert row is not None, f"run {run.id} has no execution"
-    return execution_of(row)
+    return row
 
 
-def _put(run: RunRow, plan: Plan, events: Sequence[NewEvent], progress: Progress, now_us: int) -> Program[Changed]:
+def _put(
+    run: RunRow, plan: Plan, events: Sequence[NewEvent], progress: Progress, now_us: int, *, is_heard: bool = True
+) -> Program[Changed]:
     """A run between two segments, as its progress says: over, due, or parked. `events` led to it."""
     needs = todo(progress)
     state, segment, wake_at_us = RunState.PARKED, run.segment, needs.next_us
@@ -408,12 +420,14 @@ def _put(run: RunRow, plan: Plan, events: Sequence[NewEvent], progress: Progress
         stop_asked=run.stop_asked and not progress.is_over,
     )
     yield Fetch(SQL["run.put"], put_row_of(after))
-    yield Fetch(SQL["wait.clear"], (run.organization, run.id))
-    if state == RunState.OVER:
+    if run.state == RunState.PARKED:
+        # Only what is parked has them.
+        yield Fetch(SQL["wait.clear"], (run.organization, run.id))
+    if run.state == RunState.DUE and state == RunState.OVER:
         # What came for it before it was begun, and is not looked at any more.
         yield Fetch(SQL["wake.clear"], (run.organization, run.id))
     changed = yield from _write_waits(after)
-    changed = changed.with_((yield from _tell(after, plan, events, now_us)))
+    changed = changed.with_((yield from _tell(after, plan, events, now_us, is_heard=is_heard)))
     if state == RunState.DUE:
         changed = changed.with_(_submits(after.segment_id, after.owner))
     reach("workflows.put")
@@ -447,10 +461,14 @@ def _write_waits(run: RunRow) -> Program[Changed]:
     return Changed(awaits=awaits, wake_at_us=run.wake_at_us)
 
 
-def _tell(run: RunRow, plan: Plan, events: Sequence[NewEvent], now_us: int) -> Program[Changed]:
-    """Events, detail and status of the execution, and whoever waits for the run's end."""
+def _tell(
+    run: RunRow, plan: Plan, events: Sequence[NewEvent], now_us: int, *, is_heard: bool = True
+) -> Program[Changed]:
+    """Events, detail and status of the execution, and whoever waits for the run's end. `is_heard`: endpoints may be
+    there to be told."""
     progress = run.progress
-    execution = yield from _execution(run)
+    row = yield from _row(run)
+    execution = execution_of(row)
     assert isinstance(execution.detail, RunDetail)
     asked = [Transition(event=event) for event in events]
     detail = detail_of(plan, progress, execution.detail)
@@ -467,8 +485,10 @@ def _tell(run: RunRow, plan: Plan, events: Sequence[NewEvent], now_us: int) -> P
     if not asked:
         return Changed()
     changes = [changing.Asked(run.id, None, change) for change in asked]
-    made = yield from changing.transitions(run.organization, changes, now_us)
-    is_told = yield from tell(run, made[-1], told_of([change.event for change in asked]), now_us)
+    made = yield from changing.transitions(run.organization, changes, now_us, rows={run.id: row})
+    is_told = False
+    if is_heard:
+        is_told = yield from tell(run, made[-1], told_of([change.event for change in asked]), now_us)
     is_news = run.state == RunState.OVER or progress.answer is not None
     return Changed(seq=made[-1].seq, is_told=is_told, over=(made[-1],) if is_news else ())
 

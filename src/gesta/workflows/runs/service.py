@@ -7,6 +7,7 @@ Nothing here is the truth: what was missed, by a kill or because another process
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -36,6 +37,8 @@ US = 1_000_000
 # Other processes park and stop runs too: their rows are looked at this often, at least.
 LOOK_S = 5.0
 STOPS_S = 0.5
+# Pauses of a caller between looks at a run that another process carries out.
+PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5)
 # While the timers are looked at, every new one has them looked at again.
 AWAKE_US = 2**63
 AT_ONCE = 200
@@ -178,6 +181,7 @@ class RunService:
         deadline = loop.time() + timeout_s
         # Before the look: what is over after it is told here.
         news: asyncio.Future[Execution] = loop.create_future()
+        pauses = itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1]))
         self._waiting[organization, run_id].append(news)
         try:
             while True:
@@ -193,6 +197,8 @@ class RunService:
                     await asyncio.wait({news}, timeout=min(left_s, LOOK_S))
                 else:
                     await self._news_or_feed(news, organization, seq, left_s)
+                    # The feed tells of everything; what is carried out here is told as news.
+                    await asyncio.wait({news}, timeout=min(left_s, next(pauses)))
         finally:
             futures = self._waiting.get((organization, run_id))
             if futures is not None and news in futures:

@@ -14,7 +14,10 @@ SELECT organization, id, account, workflow, version, definition, state, segment,
 FROM workflow_runs WHERE organization = $1 AND id = $2
 
 -- name: run.mine
-SELECT state, fence, stop_asked FROM workflow_runs WHERE organization = $1 AND id = $2
+SELECT state, fence, stop_asked,
+  EXISTS (SELECT 1 FROM workflow_wakes WHERE organization = $1 AND run = $2),
+  EXISTS (SELECT 1 FROM workflow_hooks WHERE organization = $1 AND enabled = 1)
+FROM workflow_runs WHERE organization = $1 AND id = $2
 
 -- name: run.wave
 UPDATE workflow_runs SET wave = $3 WHERE organization = $1 AND id = $2
