@@ -204,8 +204,8 @@ class AsyncSchedules(_Section):
         return await self._do(calls.schedule(schedule_id))
 
     async def create(self, workflow: str, **said: Any) -> Row:
-        """Start a workflow at moments: exactly one of `cron`, `every_s` and `at`; `timezone`, `input`, `name`,
-        `catch_up` (skip, one, all)."""
+        """Start a workflow at moments: exactly one of `cron`, `every_s`, `at` and `dates`; `starts_at`, `ends_at`,
+        `timezone`, `input`, `name`, `catch_up` (skip, one, all)."""
         return await self._once(calls.create_schedule(workflow, said))
 
     async def change(self, schedule_id: str, **said: Any) -> Row:

@@ -200,8 +200,8 @@ class Schedules(_Section):
         return self._do(calls.schedule(schedule_id))
 
     def create(self, workflow: str, **said: Any) -> Row:
-        """Start a workflow at moments: exactly one of `cron`, `every_s` and `at`; `timezone`, `input`, `name`,
-        `catch_up` (skip, one, all)."""
+        """Start a workflow at moments: exactly one of `cron`, `every_s`, `at` and `dates`; `starts_at`, `ends_at`,
+        `timezone`, `input`, `name`, `catch_up` (skip, one, all)."""
         return self._once(calls.create_schedule(workflow, said))
 
     def change(self, schedule_id: str, **said: Any) -> Row:

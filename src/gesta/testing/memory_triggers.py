@@ -108,7 +108,6 @@ class MemoryTriggers:
             account=view.account,
             workflow_id=view.id,
             is_paused=False,
-            next_at_us=min(schedule.dates_us, default=schedule.at_us),
             last_at_us=None,
             created_at_us=now_us,
             updated_at_us=now_us,
@@ -149,7 +148,8 @@ class MemoryTriggers:
 
 def _said(schedule: ScheduleIn) -> dict[str, Any]:
     words = ("name", "cron", "every_s", "at_us", "timezone", "input", "catch_up", "dates_us", "from_us", "until_us")
-    return {word: getattr(schedule, word) for word in words}
+    next_at_us = min(schedule.dates_us, default=schedule.at_us)
+    return {**{word: getattr(schedule, word) for word in words}, "next_at_us": next_at_us}
 
 
 class _Running(Protocol):

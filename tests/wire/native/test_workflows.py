@@ -265,6 +265,18 @@ async def test_schedules(client: httpx.AsyncClient, made: dict[str, Any]) -> Non
     assert (await client.post(f"{path}/pause")).json()["is_paused"] is True
     assert (await client.post(f"{path}/resume")).json()["is_paused"] is False
     problem(await client.put(path, json={"at": "2026-02-30T00:00:00Z"}), 400, "invalid_input")
+    dates = ["2030-01-02T00:00:00Z", "2030-02-03T00:00:00Z"]
+    window = {"starts_at": "2030-01-01T00:00:00Z", "ends_at": "2030-12-31T00:00:00Z"}
+    changed = await client.put(path, json={"dates": dates, **window})
+    assert changed.status_code == 200, changed.text
+    said = changed.json()
+    assert (said["every_s"], said["cron"], said["at"]) == (None, "", None)
+    assert [each[:10] for each in (*said["dates"], said["starts_at"], said["ends_at"], said["next_at"])] == [
+        "2030-01-02", "2030-02-03", "2030-01-01", "2030-12-31", "2030-01-02",
+    ]  # fmt: skip
+    assert problem(await client.put(path, json={"dates": ["1 May"]}), 400, "invalid_input")["field"] == "dates[0]"
+    swapped = {"dates": dates, "starts_at": window["ends_at"], "ends_at": window["starts_at"]}
+    assert problem(await client.put(path, json=swapped), 400, "invalid_input")["field"] == "ends_at"
     problem(await client.post(SCHEDULES, json={"workflow": "none", "every_s": 60}), 404, "not_found")
     assert (await client.delete(path)).status_code == 204
     problem(await client.get(path), 404, "not_found")

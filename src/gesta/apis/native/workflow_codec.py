@@ -181,6 +181,10 @@ def view_job(job: JobView) -> dict[str, Any]:
 def decode_schedule(posted: ScheduleModel) -> ScheduleIn:
     """Raises InvalidInput."""
     check_json(posted.input, "input")
+    dates = [parse_moment(each, f"dates[{place}]") for place, each in enumerate(posted.dates)]
+    starts_us, ends_us = parse_moment(posted.starts_at, "starts_at"), parse_moment(posted.ends_at, "ends_at")
+    if starts_us is not None and ends_us is not None and ends_us < starts_us:
+        raise InvalidInput("A schedule ends after it begins.", field="ends_at")
     return ScheduleIn(
         workflow=posted.workflow or "",
         cron=posted.cron,
@@ -190,6 +194,9 @@ def decode_schedule(posted: ScheduleModel) -> ScheduleIn:
         input=posted.input,
         name=posted.name,
         catch_up=posted.catch_up,
+        dates_us=tuple(each for each in dates if each is not None),
+        from_us=starts_us,
+        until_us=ends_us,
     )
 
 
@@ -201,7 +208,7 @@ def view_schedule(view: ScheduleView) -> dict[str, Any]:
         "cron": view.cron,
         "every_s": view.every_s,
         "at": _moment(view.at_us),
-        # Several dates, and the window that they or the rest stand in: as another dialect has said them.
+        # The window is that of the dates, or of the rest.
         "dates": [format_us(each) for each in view.dates_us],
         "starts_at": _moment(view.from_us),
         "ends_at": _moment(view.until_us),

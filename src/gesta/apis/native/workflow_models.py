@@ -12,6 +12,7 @@ from gesta.apis.native.models import Moment, NamedModel, Reference, Text, Token,
 from gesta.ledger.records import Source, Status
 from gesta.workflows.face import CatchUp, Visibility
 from gesta.workflows.jobs_face import JobAction
+from gesta.workflows.triggers.checking import MOST_DATES
 
 MOST_IDS = 1000
 
@@ -150,13 +151,17 @@ class BulkModel(_In, frozen=True, kw_only=True):
 
 
 class ScheduleModel(_In, frozen=True, kw_only=True):
-    """When a workflow is started: exactly one of `cron` (five fields), `every_s` and `at`. `catch_up` says what becomes
-    of moments that passed while no server ran. `workflow` is required for a new one."""
+    """When a workflow is started: exactly one of `cron` (five fields), `every_s`, `at` and `dates`; of these only what
+    is from `starts_at` to `ends_at`, where they are said. `catch_up` says what becomes of moments that passed while no
+    server ran. `workflow` is required for a new one."""
 
     workflow: Token | None = None
     cron: Annotated[str, Meta(max_length=256)] = ""
     every_s: Annotated[float, Meta(gt=0, le=366 * 86_400)] | None = None
     at: Moment | None = None
+    dates: Annotated[tuple[Moment, ...], Meta(max_length=MOST_DATES)] = ()
+    starts_at: Moment | None = None
+    ends_at: Moment | None = None
     timezone: Annotated[str, Meta(min_length=1, max_length=64)] = "UTC"
     input: Free = None
     name: Annotated[str, Meta(max_length=256)] = ""
