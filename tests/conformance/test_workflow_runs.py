@@ -17,7 +17,7 @@ from gesta.storage.program import Database
 from gesta.testing.fakes import ManualClock
 from gesta.testing.memory_engine import EngineDisk
 from gesta.workflows.graph.progress import Wait, WaitKind
-from gesta.workflows.graph.steps import step
+from gesta.workflows.graph.steps import begin, step
 from gesta.workflows.runs.rows import MIGRATIONS as WORKFLOWS
 from tests.conformance.run_house import House, Remote, Start, detail, flow, node
 
@@ -241,6 +241,36 @@ async def test_a_run_that_moved_on_meanwhile_is_worked_out_again(house: House, m
     assert await asyncio.gather(*resumed) == [True, True]
     assert detail(await house.ended(run_id)).response_payload == 3
     assert worked == 3
+
+
+async def test_nobody_waits_for_the_queries_of_a_long_list(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where nothing else is to be done; and a kill while it begins loses nothing."""
+    may_begin = threading.Event()
+
+    def held(*given: Any, **named: Any) -> Any:
+        assert may_begin.wait(10)
+        return begin(*given, **named)
+
+    monkeypatch.setattr("gesta.workflows.runs.carrier.begin", held)
+    definition = flow(
+        node("loop", "for_each", items="{{input}}"),
+        node("twice", "transform", scope="loop", jsonata="item * 2"),
+        links=("start>loop",),
+    )
+    house = await start()
+    started = await house.start(definition, [1, 2, 3])
+    assert started.execution.status in (Status.QUEUED, Status.RUNNING)
+    assert await house.runs.finished(house.principal, started.execution.id, timeout_s=0.05) is None
+    house = await start()
+    may_begin.set()
+    over = await house.ended(started.execution.id)
+    assert (over.status, detail(over).response_payload) == (Status.SUCCEEDED, [2, 4, 6])
+    done = [event.data["nodeId"] for event in await house.events(over.id) if event.type == "node.succeeded"]
+    assert sorted(done) == ["loop", "loop[0]/twice", "loop[1]/twice", "loop[2]/twice", "start"]
+    stopped = await house.start(definition, [1])
+    await house.runs.stop(house.principal, stopped.execution.id)
+    await house.ended(stopped.execution.id)
+    await house.check()
 
 
 async def test_a_wait_is_over_at_its_time(start: Start) -> None:

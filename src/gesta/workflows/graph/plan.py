@@ -12,9 +12,9 @@ from gesta.workflows.graph.definition import Definition, Edge, Node
 
 class Plan:
     """`order` has each scope's nodes so that every node comes after those that lead to it. `may_take_long`: a step of
-    a run may ask JSONata, which is given a second."""
+    a run may ask JSONata, which is given a second. `may_take_very_long`: for each item of a list."""
 
-    __slots__ = ("definition", "incoming", "may_take_long", "nodes", "order", "outgoing")
+    __slots__ = ("definition", "incoming", "may_take_long", "may_take_very_long", "nodes", "order", "outgoing")
 
     def __init__(self, definition: Definition) -> None:
         """Raises InvalidInput, naming the nodes, for a graph that goes in a circle."""
@@ -25,7 +25,9 @@ class Plan:
         for edge in definition.edges:
             self.incoming[edge.target].append(edge)
             self.outgoing[edge.source].append(edge)
-        self.may_take_long = any(_asks_query(node.config) for node in definition.nodes)
+        asking = [node for node in definition.nodes if _asks_query(node.config)]
+        self.may_take_long = bool(asking)
+        self.may_take_very_long = any(node.scope for node in asking)
         scopes: defaultdict[str, list[Node]] = defaultdict(list)
         for node in definition.nodes:
             scopes[node.scope].append(node)

@@ -36,7 +36,7 @@ from gesta.workflows.graph.progress import (
     Wait,
     WaitKind,
 )
-from gesta.workflows.graph.steps import node_of, step, todo
+from gesta.workflows.graph.steps import begin, node_of, step, todo
 from gesta.workflows.nodes.face import NodeFailed, Performance, Performer
 from gesta.workflows.nodes.face import Performed as NodeDone
 from gesta.workflows.runs import journal
@@ -293,6 +293,9 @@ class _Segment:
         )
 
     async def _go_on(self) -> None:
+        if not self.progress.runs and not self.progress.is_over:
+            begins = partial(begin, self.claimed.plan, input=self.progress.input, meta=self.progress.meta)
+            self.progress = await asyncio.to_thread(begins, at_us=self.progress.begun_at_us)
         # Also after a stop was asked for: what was done before a kill is on the engine's record, and is the run's; what
         # was not, is not begun.
         while not self.progress.is_over and not self.is_handed_back:

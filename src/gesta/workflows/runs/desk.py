@@ -232,7 +232,9 @@ class RunDesk:
             "organization": organization.public_id,
         }
         owed = plan.definition.price is not None and request.from_run is None
-        if owed:
+        # Its caller does not wait for that: it begins with its first segment.
+        begins_later = plan.may_take_very_long and not owed
+        if owed or begins_later:
             progress = Progress(input=request.input, meta=meta, begun_at_us=now_us)
         else:
             progress = begin(plan, input=request.input, meta=meta, at_us=now_us)
@@ -243,7 +245,7 @@ class RunDesk:
             workflow=0 if workflow is None else workflow.number,
             version=version,
             definition=plan.definition if workflow is None else None,
-            state=RunState.UNPAID if owed else _state(progress),
+            state=RunState.UNPAID if owed else RunState.DUE if begins_later else _state(progress),
             segment=1,
             fence=0,
             wave=0,

@@ -85,7 +85,9 @@ def timing_of(asked: ScheduleIn, settings: TriggerSettings, anchor_us: int) -> T
     """Raises InvalidInput for a schedule that cannot be."""
     given = [bool(asked.cron), asked.every_s is not None, asked.at_us is not None, bool(asked.dates_us)]
     if sum(given) != 1:
-        raise InvalidInput("A schedule needs exactly one of a cron expression, a period, a moment and a list of dates.", field="cron")
+        raise InvalidInput(
+            "A schedule needs exactly one of a cron expression, a period, a moment and a list of dates.", field="cron"
+        )
     _check_moments(asked)
     if not is_timezone(asked.timezone):
         message = f"`timezone` must be a name as `Europe/Berlin`, and is {shown(asked.timezone)}."
