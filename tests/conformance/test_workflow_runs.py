@@ -273,6 +273,31 @@ async def test_nobody_waits_for_the_queries_of_a_long_list(start: Start, monkeyp
     await house.check()
 
 
+async def test_the_timeline_is_in_the_order_of_what_happened(house: House) -> None:
+    definition = flow(
+        node("say", "log", message="at first"),
+        node("loop", "for_each", items=[1, 2]),
+        node("in", "transform", scope="loop", value="{{item}}"),
+        node("then", "log", message="at last"),
+        links=("start>say", "say>loop", "loop>then"),
+    )
+    run_id = (await house.start(definition)).execution.id
+    told = [
+        (event.data["nodeId"], event.type.rpartition(".")[2])
+        for event in await house.events(run_id)
+        if event.type.startswith("node.") or event.type == "run.log"
+    ]
+    assert [each for each in told if each[0] != "start"] == [
+        ("say", "log"),
+        ("say", "succeeded"),
+        ("loop[0]/in", "succeeded"),
+        ("loop[1]/in", "succeeded"),
+        ("loop", "succeeded"),
+        ("then", "log"),
+        ("then", "succeeded"),
+    ]
+
+
 async def test_a_wait_is_over_at_its_time(start: Start) -> None:
     house = await start()
     definition = flow(

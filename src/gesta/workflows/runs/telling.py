@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -119,14 +120,38 @@ def _reason(progress: Progress) -> str | None:
 def events_between(plan: Plan, before: Progress | None, after: Progress) -> list[NewEvent]:
     """What has happened to nodes, in the order of their moments, with the lines of the log."""
     known = {} if before is None else before.runs
-    told: list[NewEvent] = []
-    for path, run in after.runs.items():
+    told = [(line.path, _LINE, _logged(plan, line)) for line in after.lines]
+    first: dict[str, int] = {}
+    last: dict[str, int] = {}
+    for place, (path, run) in enumerate(after.runs.items()):
+        first[path] = place
+        for each in (path, *_containers(path)):
+            last[each] = place
         old = known.get(path)
         if old is not None and (old is run or (old.status is run.status and old.attempts == run.attempts)):
             continue
         if _is_told(path, run, after):
-            told.append(_event(plan, path, run))
-    return [*told, *(_logged(plan, line) for line in after.lines)]
+            told.append((path, _OVER if run.status.is_over else _BEGUN, _event(plan, path, run)))
+
+    def order(each: tuple[str, int, NewEvent]) -> tuple[int, int, int, int]:
+        """At one moment nodes are told as they were reached, and what contains others is over after them."""
+        path, what, event = each
+        place = (first if what == _BEGUN else last).get(path, 0)
+        return _LAST_US if event.at_us is None else event.at_us, place, what, -path.count("/")
+
+    return [event for _, _, event in sorted(told, key=order)]
+
+
+# A node begins, writes its lines, and is over.
+_BEGUN, _LINE, _OVER = range(3)
+_LAST_US = 2**63
+
+
+def _containers(path: str) -> Iterator[str]:
+    at = path.rfind("[")
+    while at > 0:
+        yield path[:at]
+        at = path.rfind("[", 0, at)
 
 
 def _logged(plan: Plan, line: Line) -> NewEvent:
