@@ -19,6 +19,7 @@ from gesta.cli.common import ConfigOption, DatabaseOption, err, out, run, settin
 from gesta.cli.replay_command import progress_bar, speed_of
 from gesta.kernel.times import format_us
 from gesta.venues.market_data.replay import ReplayFeed
+from gesta.workflows.payments import providers
 
 WATCH_S = 0.25
 
@@ -105,6 +106,7 @@ async def _serve(settings: Settings, write_address: Path | None) -> None:
     try:
         async with build(settings) as server:
             empty = not await server.core.access.organizations()
+            providers.warn(settings.workflows.payments)
 
             def on_ready(address: str) -> None:
                 if empty:

@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gesta.kernel.errors import InvalidInput
-from gesta.workflows.payments.providers import providers_of
+from gesta.workflows.payments.providers import providers_of, warn
 from gesta.workflows.payments.settings import PaymentSettings
 
 STRIPE = {"stripe_api_key": "sk_test_a", "stripe_webhook_secret": "whsec_a"}
@@ -51,7 +51,8 @@ def test_what_does_not_fit_together_is_refused(given: dict[str, object]) -> None
 
 def test_the_test_provider_is_told_of_in_the_log() -> None:
     with capture_logs() as lines:
-        providers_of(PaymentSettings(test=True), key=key, own_url="http://127.0.0.1:1")
+        warn(PaymentSettings())
+        warn(PaymentSettings(test=True))
     assert [(line["event"], line["log_level"]) for line in lines] == [("payments.test_provider", "warning")]
 
 

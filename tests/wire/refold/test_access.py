@@ -217,6 +217,8 @@ async def test_the_active_account_is_the_callers(world: Any, client: httpx.Async
         "name": MARK,
         "environment": "test",
         "udf": [],
+        "createdAt": "2025-10-09T08:53:20.000Z",
+        "updatedAt": "2025-10-09T08:53:20.000Z",
         "integrations": [],
     }
 

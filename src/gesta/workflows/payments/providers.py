@@ -30,6 +30,12 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
                 await provider.close()
 
 
+def warn(settings: PaymentSettings) -> None:
+    """Say in the log what a server that is no demonstration had better not have by accident."""
+    if settings.test:
+        log.warning("payments.test_provider", message="Payments are only played: anybody may press the button.")
+
+
 def providers_of(settings: PaymentSettings, *, key: Key, own_url: str) -> Providers:
     """`key` is `Access.derived_key`; `own_url` is where this server answers, for want of a `public_url`. Raises
     InvalidInput for settings that do not fit together."""
@@ -51,7 +57,6 @@ def providers_of(settings: PaymentSettings, *, key: Key, own_url: str) -> Provid
                 "Set `test = false`, or a key that begins with sk_test_.",
                 field="workflows.payments.test",
             )
-        log.warning("payments.test_provider", message="Payments are only played: anybody may press the button.")
         by_name[test_provider.NAME] = BuiltInProvider(key=key, public_url=public_url)
     default = settings.provider or next(iter(by_name), "")
     if default and default not in by_name:
