@@ -224,7 +224,9 @@ async def test_the_async_client(live: Live, token: str) -> None:
 def test_a_watch_on_a_terminal_refreshes_in_place_and_leaves_cleanly(live: Live, token: str) -> None:
     screen, terminal = pty.openpty()
     environment = {**os.environ, "GESTA_URL": live.base_url, "GESTA_TOKEN": token, "COLUMNS": "80", "TERM": "xterm"}
-    command = [Path(sys.executable).parent / "gesta", "positions", "--watch"]
+    # Whoever runs the tests in the background has them ignore interrupts, and a child would inherit that.
+    gesta = Path(sys.executable).parent / "gesta"
+    command = ["env", "--default-signal=INT", str(gesta), "positions", "--watch"]
     watching = subprocess.Popen(command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal)
     os.close(terminal)
     try:
