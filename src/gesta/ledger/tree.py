@@ -70,7 +70,7 @@ Move = tuple[Key, int, int]
 _tail_decoder = msgspec.json.Decoder(Tail)
 
 
-def tails(scopes: Iterable[int]) -> Program[dict[int, Tail]]:
+def _tails(scopes: Iterable[int]) -> Program[dict[int, Tail]]:
     """The tails of these scopes; a new scope starts with one empty block."""
     wanted = list(scopes)
     rows = yield Fetch(SQL["scope.paths"], (encode_json(wanted).decode(),))
@@ -84,7 +84,7 @@ def tails(scopes: Iterable[int]) -> Program[dict[int, Tail]]:
 def add(entries: Mapping[int, Sequence[Entry]]) -> Program[None]:
     """Count new rows, which are already in the table, in each of these scopes. Entries in order of key."""
     scopes = sorted(entries)
-    found = yield from tails(scopes)
+    found = yield from _tails(scopes)
     deltas: dict[int, Deltas] = {}
     swollen: dict[int, list[tuple[Key, int]]] = {}
     for scope in scopes:
@@ -115,7 +115,7 @@ def _taken(scope: int, tail: Tail, entries: Sequence[Entry]) -> Program[tuple[De
 def move(moves: Mapping[int, Sequence[Move]]) -> Program[None]:
     """Count rows under other cells of the same kind, in each of these scopes. Moves in order of key."""
     scopes = sorted(moves)
-    found = yield from tails(scopes)
+    found = yield from _tails(scopes)
     deltas: dict[int, Deltas] = {}
     left_behind: list[tuple[int, int, int, int, int]] = []
     for scope in scopes:

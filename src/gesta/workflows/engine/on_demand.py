@@ -73,6 +73,7 @@ class OnDemand:
         except GestaError as error:
             log.warning("workflows.engine_not_begun", error=error.message)
         except Exception:
+            # Nobody awaits this task: without the log nobody would ever know.
             log.exception("workflows.engine_not_begun")
         finally:
             self._submitted.clear()

@@ -156,7 +156,7 @@ class RunDesk:
             found = await self._access.account_by_id(view.organization, view.account)
             if found is not None:
                 return found
-        for environment in (Environment.PRODUCTION, Environment.TEST):
+        for environment in Environment:
             oldest = await self._access.oldest_account(view.organization, AccountType.LINKED, environment)
             if oldest is not None:
                 return oldest
